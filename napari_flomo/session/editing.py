@@ -14,7 +14,6 @@ from napari_flomo.session.autosave import Autosave, EditKind, OnProblem
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.provenance import provenance_of
 from napari_flomo.session.review import SliceIndex
-from napari_flomo.volumes import Volume
 
 
 def edit(
@@ -45,13 +44,21 @@ def edit(
         image.autosave = begin_autosave(image, before, on_problem)
     image.autosave.record_change(kind, indices, old, new)
     image.labels.data.flat[indices] = new
-    edited = slices_of(indices, image.labels)
-    stacks = image.labels.data.reshape(image.labels.n_frames, *image.labels.spatial_shape)
+    edited = slices_of(indices, image)
     for index in edited:
-        image.counts.update(index.frame, index.slice, stacks[index])
-        image.review.count_edit(index, 1 if kind == "stroke" else -1)
+        count_edit(image, index, kind)
     image.activity.tick()
     return edited
+
+
+def count_edit(image: OpenImage, index: SliceIndex, kind: EditKind) -> None:
+    """Measure a slice again and count an edit of it."""
+    assert image.labels is not None
+    assert image.counts is not None
+    assert image.review is not None
+    at = tuple(index) if "frames" in image.labels.axes else (index.slice,)
+    image.counts.update(index.frame, index.slice, image.labels.data[at])
+    image.review.count_edit(index, 1 if kind == "stroke" else -1)
 
 
 def replace_labels(image: OpenImage, labels: NDArray[Any]) -> None:
@@ -112,8 +119,8 @@ def begin_autosave(
     return Autosave(make, on_problem)
 
 
-def slices_of(indices: NDArray[np.integer], labels: Volume) -> list[SliceIndex]:
-    """Return the slices that contain voxels, given by flat indices, in order."""
-    slices, rows, columns = labels.spatial_shape
+def slices_of(indices: NDArray[np.integer], image: OpenImage) -> list[SliceIndex]:
+    """Return the slices of an image that contain voxels, given by flat indices, in order."""
+    slices, rows, columns = image.volume.spatial_shape
     numbers = np.unique(indices // (rows * columns))
     return [SliceIndex(int(number) // slices, int(number) % slices) for number in numbers]

@@ -94,6 +94,10 @@ class ReviewChanged(ImageEvent):
     """The current slice of the review or the state of a slice changed."""
 
 
+class StepRestored(ImageEvent):
+    """An undo or redo restored labels, review, scores and model of an image, see `Session.edit`."""
+
+
 @dataclass(frozen=True)
 class CorrectionKept(ImageEvent):
     """Accepted slices of an image were written to the store of corrections, or could not be.

@@ -13,6 +13,7 @@ from napari_flomo.session.activity import ActivityTimer
 from napari_flomo.session.autosave import Autosave
 from napari_flomo.session.events import CorrectionKept
 from napari_flomo.session.review import Review, SliceIndex
+from napari_flomo.session.steps import Steps
 from napari_flomo.volumes import Volume
 
 if TYPE_CHECKING:
@@ -61,6 +62,10 @@ class OpenImage:
         Labels of an earlier day, while they are offered.
     recalled
         Whether labels of an earlier day were searched for.
+    brought_back
+        Slices that show the labels of an earlier day.
+    steps
+        What undo and redo restore together with the labels.
     """
 
     key: str
@@ -80,6 +85,8 @@ class OpenImage:
     model: str = ""
     earlier: EarlierLabels | None = None
     recalled: bool = False
+    brought_back: frozenset[SliceIndex] = field(default_factory=frozenset)
+    steps: Steps = field(default_factory=Steps)
 
     def require_segmentation(self) -> Segmentation:
         """Return the segmentation; raise `FlomoError` before the first run."""

@@ -59,6 +59,9 @@ PROMOTE = ("Use the new model", "Use the new model for segmentation from now on"
 KEEP_PARENT = ("Keep the old one", "Change nothing; the new model stays installed")
 ROLL_BACK = ("Back to the previous model", "Undo the last promotion; no model is deleted")
 
+SEGMENT_ANEW = ("Segment everything anew", "Replace the labels of all slices; they can be undone")
+KEEP_TIP = "Segment the other slices; these keep their labels and their state"
+
 NOT_OPEN = "This image is no longer open; open it again."
 NOTHING_TO_REVIEW = "There is nothing to review yet; segment an image first."
 ALL_ACCEPTED = "Every slice is accepted; save the labels to keep them."
@@ -114,17 +117,28 @@ def count_text(number: int, noun: str, one: str = "1") -> str:
     return f"{one} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def overwrite_text(overwritten: Overwritten, undo_hint: str) -> str:
-    """Return the question before a run that would overwrite work of the user."""
-    parts = [
-        f"{count_text(number, 'slice', 'a')} that you {done}"
-        for number, done in (
-            (overwritten.corrected, "corrected"),
-            (overwritten.accepted, "accepted"),
-        )
-        if number
-    ]
-    return f"This will overwrite {' and '.join(parts)}; {undo_hint} brings the labels back."
+def overwrite_text(found: Overwritten, undo_hint: str, cannot_keep: str = "") -> str:
+    """Return the question before a run that would overwrite work of the user.
+
+    ``cannot_keep`` is the name of the model whose labels mean something else than the present ones.
+    """
+    parts = []
+    if found.accepted:
+        parts.append(f"accepted {count_text(len(found.accepted), 'slice', 'a')}")
+    if found.corrected:
+        more = "corrected {} without accepting {}"
+        which = "it" if len(found.corrected) == 1 else "them"
+        parts.append(more.format(count_text(len(found.corrected), "slice", "a"), which))
+    reason = f" The labels of {cannot_keep} mean something else." if cannot_keep else ""
+    text = f"You {' and '.join(parts)}.{reason} What is not kept will be overwritten; "
+    return f"{text}{undo_hint} brings it back."
+
+
+def keep_title(found: Overwritten) -> str:
+    """Return the title of the choice to keep what is accepted, or else what is corrected."""
+    kept, done = (found.accepted, "accepted") if found.accepted else (found.corrected, "corrected")
+    slices = "slice" if len(kept) == 1 else f"{len(kept)} slices"
+    return f"Keep the {slices} that you {done}"
 
 
 def problem_message(problem: Problem, on_cpu: Callable[[], object], key: str | None) -> Message:

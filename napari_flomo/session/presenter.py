@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from napari_flomo.errors import FlomoError
@@ -16,11 +16,13 @@ from napari_flomo.session.events import (
     RunCancelled,
     RunFailed,
     RunFinished,
+    StepRestored,
 )
 from napari_flomo.session.findings import remarks_of
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.messages import Choice, Message
 from napari_flomo.session.overwrite import overwritten_by
+from napari_flomo.session.overwrite_question import overwrite_question
 from napari_flomo.session.phases import check_cine, review_note
 from napari_flomo.session.preferences import Preferences
 from napari_flomo.session.recovery import UnsavedWork
@@ -62,7 +64,6 @@ class Presenter:
         scope: Scope,
         *,
         mirrored: bool = False,
-        confirmed: bool = False,
     ) -> None:
         """Start to segment an image; ask first if that would overwrite work of the user.
 
@@ -70,8 +71,6 @@ class Presenter:
         ----------
         key, model, device, scope, mirrored
             See `Session.segment`.
-        confirmed
-            Whether the user agreed to overwrite labels.
 
         Raises
         ------
@@ -79,22 +78,30 @@ class Presenter:
             See `Session.segment`.
         """
 
-        def start(device: str = device) -> None:
-            self._session.segment(key, model, device, scope, mirrored=mirrored)
-            self._retry = lambda: start("cpu")
+        def start(consented: Mapping[SliceIndex, int], device: str = device) -> None:
+            self._session.segment(key, model, device, scope, mirrored=mirrored, consented=consented)
+            self._retry = lambda: start(consented, "cpu")
             self._preferences.model, self._preferences.device = model, device
             self._preferences.mirrored = mirrored
 
+        def attempt(consented: Mapping[SliceIndex, int]) -> None:
+            self._attempt(lambda: start(consented))()
+
         self._session.check_idle()
         self._viewer.read_labels(key)
-        overwritten = overwritten_by(self._session.image(key), scope)
-        if overwritten and not confirmed:
-            text = messages.overwrite_text(overwritten, self._viewer.undo_hint)
-            tip = "Replace the labels; one Undo brings them back"
-            choices = (Choice("Segment anyway", self._attempt(start), tip),)
-            self._viewer.ask(Message(text, "warning", choices=choices, key=key))
+        found = overwritten_by(self._session.image(key), scope)
+        if found:
+            question = overwrite_question(
+                self._session.image(key),
+                found,
+                scope,
+                model,
+                undo_hint=self._viewer.undo_hint,
+                start=attempt,
+            )
+            self._viewer.ask(question)
         else:
-            start()
+            start({})
 
     def compute_map(self, key: str | None, name: str, device: str, chosen_model: str = "") -> Run:
         """Start to compute an uncertainty map; labels and review do not change.
@@ -290,6 +297,8 @@ class Presenter:
                 self._viewer.notify(Message(event.problem, "warning", key=event.key))
             elif offer is not None:
                 self._viewer.notify(offer)
+        elif isinstance(event, StepRestored):
+            self._viewer.show_labels(event.key)
         elif isinstance(event, AutosaveChanged):
             text = messages.autosave_text(event.problem)
             self._viewer.notify(Message(text, "warning" if event.problem else "info"))

@@ -20,6 +20,7 @@ from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.phases import automatic_phases
 from napari_flomo.session.provenance import provenance_of
 from napari_flomo.session.review import Review, SliceIndex
+from napari_flomo.session.undoing import begin_step
 from napari_flomo.volumes import Volume
 
 
@@ -118,6 +119,7 @@ def restore(image: OpenImage, found: Replay) -> None:
     for index in accepted:
         review.set_state(index, accepted=True)
     counts = VoxelCounts.of(found.labels, [label.code for label in card.labels[1:]])
+    begin_step(image)
     grid, axes, before = image.volume, found.labels.axes, image.segmentation
     same_model = before is not None and before.card.card_hash == card.card_hash
     image.segmentation = Segmentation(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import messages
@@ -62,6 +62,12 @@ def confirm_unchanged(image: OpenImage, earlier: EarlierLabels) -> EarlierLabels
     differing = earlier.differing(image.labels)
     confirm(image, earlier.slices - differing)
     return EarlierLabels(differing, earlier.labels) if differing else None
+
+
+def record_acceptances(image: OpenImage, before: Collection[SliceIndex]) -> None:
+    """Record in the journal which slices are accepted now, or no longer, compared with before."""
+    for index in image.confirmed.symmetric_difference(before):
+        _record(image, index, accepted=index in image.confirmed)
 
 
 def _record(image: OpenImage, index: SliceIndex, *, accepted: bool) -> None:

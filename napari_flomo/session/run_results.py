@@ -28,6 +28,7 @@ from napari_flomo.session.merging import (
     merge_result,
     put_result,
 )
+from napari_flomo.session.review_actions import record_acceptances
 from napari_flomo.session.runs import Outcome, Run
 
 MERGE_ATTEMPTS = 3
@@ -130,9 +131,11 @@ class RunFollower:
 def _merged(image: OpenImage, run: Run, outcome: Outcome) -> MergedResult | Problem:
     """Return the merged result, or why it cannot be merged."""
     assert run.scope is not None
-    merge = merge_map_result if run.only_maps else merge_result
     try:
-        merged = merge(image, outcome.result, run.scope)
+        if run.only_maps:
+            merged = merge_map_result(image, outcome.result, run.scope)
+        else:
+            merged = merge_result(image, outcome.result, run.scope, run.consented)
         _ = image.hash  # cached here; it is needed next and takes a moment
         return merged
     except Exception as error:  # the run must end, and the image stays as it was
@@ -146,6 +149,7 @@ def _put(image: OpenImage, new: MergedResult) -> bool:
     before = new.basis[1]
     if new.labels is not None:
         image.earlier = None
+        record_acceptances(image, new.accepted)
         if before is not None:
             editing.record_difference(image, before)
         if image.autosave is not None:

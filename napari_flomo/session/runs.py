@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from napari_flomo.errors import Problem
 from napari_flomo.jobs import Job, State
+from napari_flomo.session.review import SliceIndex
 from napari_flomo.session.scope import Scope
 
 
@@ -36,6 +37,8 @@ class Run(Job):
         As requested; None where the task has none.
     only_maps
         Whether only uncertainty maps are computed: labels, scores and review do not change.
+    consented
+        Corrected and accepted slices that may be overwritten, see `kept_slices`.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Run(Job):
         device: str | None = None,
         scope: Scope | None = None,
         only_maps: bool = False,
+        consented: Mapping[SliceIndex, int] | None = None,
     ) -> None:
         super().__init__(task)
         self.key = key
@@ -54,6 +58,7 @@ class Run(Job):
         self.device = device
         self.scope = scope
         self.only_maps = only_maps
+        self.consented = consented
         self._outcome: Outcome | None = None
         self._outcome_callback: Callable[[Run, Outcome], None] | None = None
 

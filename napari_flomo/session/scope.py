@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +44,22 @@ class Scope:
     def covers(self, volume: Volume) -> bool:
         """Return True if all slices of a volume are in the scope."""
         return bool(self.mask(volume.n_frames, volume.n_slices).all())
+
+    def without(self, slices: Collection[SliceIndex], volume: Volume) -> Scope:
+        """Return the smallest scope with all slices of this one but the given ones.
+
+        Raises `FlomoError` if none is left.
+        """
+        mask = self.mask(volume.n_frames, volume.n_slices)
+        for index in slices:
+            mask[index] = False
+        if not mask.any():
+            raise FlomoError("Every slice of this part is to be kept; nothing is left to segment.")
+        in_slices, in_frames = mask.any(axis=0), mask.any(axis=1)
+        return Scope(
+            None if in_slices.all() else np.flatnonzero(in_slices).tolist(),
+            None if in_frames.all() else np.flatnonzero(in_frames).tolist(),
+        )
 
     def mask(self, n_frames: int, n_slices: int) -> NDArray[np.bool_]:
         """Return the scope as booleans ``(frames, slices)``.

@@ -13,13 +13,22 @@ from napari_flomo.jobs import Worker
 from napari_flomo.segmentation import pack_volume, unpack_segmentation
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.merging import card_of, check_labels_agree
+from napari_flomo.session.overwrite import kept_slices
+from napari_flomo.session.review import SliceIndex
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
 from napari_flomo.volumes import ask_for_axis
 
 
 def segmentation_run(
-    worker: Worker, image: OpenImage, model: str, device: str, scope: Scope, *, mirrored: bool
+    worker: Worker,
+    image: OpenImage,
+    model: str,
+    device: str,
+    scope: Scope,
+    *,
+    mirrored: bool,
+    consented: Mapping[SliceIndex, int] | None,
 ) -> Run:
     """Start to segment a part of an image; see `Session.segment` for the errors.
 
@@ -28,8 +37,13 @@ def segmentation_run(
     scope.mask(image.volume.n_frames, image.volume.n_slices)
     if not image.volume.slice_axis_known:
         raise FlomoError(ask_for_axis(image.volume))
-    check_labels_agree(image, scope, card_of(model))
-    run = Run("segment", key=image.key, model=model, device=device, scope=scope)
+    keep = kept_slices(image, scope, consented)
+    check_labels_agree(image, scope, card_of(model), keep)
+    if keep:
+        scope = scope.without(keep, image.volume)
+    run = Run(
+        "segment", key=image.key, model=model, device=device, scope=scope, consented=consented
+    )
     return _submit(worker, image, run, {"mirrored": mirrored})
 
 

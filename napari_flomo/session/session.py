@@ -14,7 +14,7 @@ from napari_flomo.corrections import Replay
 from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import Worker
 from napari_flomo.measures import HeartMeasures
-from napari_flomo.session import editing, messages, recovery, review_actions
+from napari_flomo.session import editing, messages, recovery, review_actions, undoing
 from napari_flomo.session.autosave import Autosave, EditKind
 from napari_flomo.session.correction_writer import CorrectionWriter
 from napari_flomo.session.earlier_labels import EarlierLabels
@@ -29,6 +29,7 @@ from napari_flomo.session.events import (
     LabelsChanged,
     LocksChanged,
     ReviewChanged,
+    StepRestored,
 )
 from napari_flomo.session.findings import heart_of
 from napari_flomo.session.image_state import OpenImage
@@ -40,6 +41,7 @@ from napari_flomo.session.run_results import Dispatch, RunFollower
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
 from napari_flomo.session.segmenting import maps_run, segmentation_run
+from napari_flomo.session.steps import Steps
 from napari_flomo.volumes import Volume
 
 Observer = Callable[[Event], None]
@@ -82,8 +84,6 @@ class Session:
         self._runs = RunFollower(self._dispatch, self._images, self._notify)
         self.phases = Phases(self.image, self._notify)
 
-    # Images
-
     @property
     def images(self) -> tuple[OpenImage, ...]:
         """All open images, in the order in which they were added."""
@@ -116,8 +116,6 @@ class Session:
             self.running.cancel()
         self._notify(ImageRemoved(key))
 
-    # Runs
-
     @property
     def running(self) -> Run | None:
         """The run in progress, until its result is merged."""
@@ -135,6 +133,7 @@ class Session:
         scope: Scope | None = None,
         *,
         mirrored: bool = False,
+        consented: Mapping[SliceIndex, int] | None = None,
     ) -> Run:
         """Start to segment an image, or a part of it.
 
@@ -153,6 +152,9 @@ class Session:
             Part of the image; all by default.
         mirrored
             Whether to average over mirrored views, see `Segmenter.segment`.
+        consented
+            See `overwrite.kept_slices`; what that returns when the run ends is kept with labels,
+            scores and state. By default nothing is kept.
 
         Raises
         ------
@@ -164,7 +166,9 @@ class Session:
         """
         image, scope = self.image(key), scope or Scope()
         self.check_idle()
-        run = segmentation_run(self._worker, image, model, device, scope, mirrored=mirrored)
+        run = segmentation_run(
+            self._worker, image, model, device, scope, mirrored=mirrored, consented=consented
+        )
         return self._runs.follow(run)
 
     def uncertainty(
@@ -197,8 +201,6 @@ class Session:
         self._worker.submit(run, {"model": model}, unpack=lambda _, result: result["folder"])
         return self._runs.follow(run)
 
-    # Corrections
-
     def edit(
         self,
         key: str,
@@ -206,6 +208,8 @@ class Session:
         old: NDArray[Any],
         new: NDArray[Any],
         kind: EditKind = "stroke",
+        *,
+        step: str = "",
     ) -> list[SliceIndex]:
         """Apply a change of labels, save it in a thread, and reopen accepted slices.
 
@@ -219,6 +223,9 @@ class Session:
             Labels before and after, one for each index.
         kind
             ``"stroke"`` adds an edit to its slices; ``"undo"`` removes one.
+        step
+            The step that an undo or redo leads to, one of `OpenImage.steps`; observers then get
+            `StepRestored`.
 
         Returns
         -------
@@ -226,6 +233,12 @@ class Session:
             The slices that were changed.
         """
         image = self.image(key)
+        if image.steps.left(step) is not None:
+            undoing.go_to_step(image, step, indices, old, new)
+            self._store(image)
+            self._notify_restored(image)
+            self._notify(StepRestored(key))
+            return editing.slices_of(indices, image)
         report = partial(self._on_autosave_problem, key)
         edited = editing.edit(image, indices, old, new, kind, on_problem=report)
         for index in edited:
@@ -251,7 +264,7 @@ class Session:
     def labels_removed(self, key: str) -> None:
         """Report that the viewer closed the labels; unsaved edits are offered at the next start."""
         image = self.image(key)
-        image.recalled = False
+        image.recalled, image.steps = False, Steps()
         image.end_autosave(saved=False)
 
     def restore(self, key: str, found: Replay, resume: Path | None = None) -> None:
@@ -292,8 +305,6 @@ class Session:
         None before the first run, or if the model has no heart labels.
         """
         return heart_of(self.image(key))
-
-    # Review
 
     def next_slice(self, key: str) -> SliceIndex | None:
         """Move to the next uncertain slice and return it; None if all are accepted."""
@@ -343,12 +354,11 @@ class Session:
         earlier, image.earlier = image.earlier, None
         if earlier is None or image.labels is None:
             return frozenset()
+        undoing.begin_step(image)
         self.set_labels(key, earlier.over(image.labels).data)
         review_actions.confirm(image, earlier.slices)
         self._notify(ReviewChanged(key))
         return earlier.slices
-
-    # Observers
 
     def subscribe(self, observer: Observer) -> Callable[[], None]:
         """Call ``observer(event)`` on every change; return a function that ends this."""

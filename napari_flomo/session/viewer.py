@@ -31,7 +31,10 @@ class ViewerAdapter(Protocol):
         """Show a message, with a button for each of its choices, in place of the last one."""
 
     def ask(self, question: Message) -> None:
-        """Put a question; the action of its only choice is called if the user agrees."""
+        """Ask a question; the action of the chosen choice is called, none if the user cancels.
+
+        The first choice is the default.
+        """
 
     def chosen_image(self) -> str | None:
         """Return the key of the image that is chosen now; None if that is not known cheaply."""
@@ -52,7 +55,11 @@ class ViewerAdapter(Protocol):
         """Report strokes that the session does not know yet to `Session.edit`."""
 
     def show_labels(self, key: str) -> None:
-        """Show the labels that the session has of an image, as one step of undo."""
+        """Show the labels and the colours that the session has of an image.
+
+        If `OpenImage.steps` is at another step than the labels on the screen, the change is one
+        step of undo; an undo or redo that leads back is reported to `Session.edit` with its step.
+        """
 
     def show_map(self, key: str, name: str = "") -> None:
         """Show an uncertainty map; by default the one that was shown before."""

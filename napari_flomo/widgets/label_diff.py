@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
 from napari_flomo.widgets.delayed import delayed
+from napari_flomo.widgets.undo_steps import UndoSteps
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -40,6 +41,8 @@ class LabelChange:
         Labels before and after.
     refused
         Codes of locked labels that were painted over or with, and got their voxels back.
+    step
+        Where an undo or redo led to another step of `OpenImage.steps`: its name.
     """
 
     kind: ChangeKind
@@ -47,16 +50,18 @@ class LabelChange:
     old: NDArray[np.integer]
     new: NDArray[np.integer]
     refused: frozenset[int] = frozenset()
+    step: str = ""
 
     def __bool__(self) -> bool:
-        return self.indices.size > 0
+        return self.indices.size > 0 or bool(self.step)
 
 
 class LabelWatcher(QObject):
     """Watches the voxels of a labels layer whose data is an array in memory.
 
     ``locked`` returns the codes of locked labels. ``changed`` is called with every `LabelChange`,
-    also with an empty one if all of a stroke was refused.
+    also with an empty one if all of a stroke was refused. ``step`` is the step of the session that
+    the layer shows first; ``steps`` knows the present one.
     """
 
     def __init__(
@@ -65,6 +70,8 @@ class LabelWatcher(QObject):
         changed: Callable[[LabelChange], None],
         locked: Callable[[], frozenset[int]],
         parent: QObject | None = None,
+        *,
+        step: str = "",
     ) -> None:
         super().__init__(parent)
         self.layer = layer
@@ -73,19 +80,22 @@ class LabelWatcher(QObject):
         self._before = np.array(layer.data)
         self._kind: ChangeKind = "undo"
         self._settled = delayed(self, SETTLE_MS, self._on_settled)
+        self.steps = UndoSteps(layer, step, before=self.settle, after=self.compare)
+        self._step = step
         layer.events.paint.connect(self._on_paint)
         layer.events.set_data.connect(self._on_drawn)
 
     def close(self) -> None:
         """Stop watching."""
         self._settled.stop()
+        self.steps.close()
         self.layer.events.paint.disconnect(self._on_paint)
         self.layer.events.set_data.disconnect(self._on_drawn)
 
     def rebase(self) -> None:
         """Compare with the current labels from now on, after the program itself replaced them."""
         self._settled.stop()
-        self._before = np.array(self.layer.data)
+        self._before, self._step = np.array(self.layer.data), self.steps.current
 
     def settle(self) -> None:
         """Compare now if something was drawn since the last comparison."""
@@ -99,8 +109,10 @@ class LabelWatcher(QObject):
         data, before = self.layer.data, self._before
         if data.shape != before.shape:
             return False  # the array was replaced; the owner of the layer handles that
+        step, self._step = self._step, self.steps.current
+        step = "" if step == self._step else self._step
         box = region or tuple(slice(0, length) for length in data.shape)
-        if np.array_equal(data[box], before[box]):
+        if not step and np.array_equal(data[box], before[box]):
             return False
         inside = np.nonzero(data[box] != before[box])
         where = tuple(
@@ -121,7 +133,7 @@ class LabelWatcher(QObject):
                     self.layer.refresh()
         before[where] = new
         indices = np.ravel_multi_index(where, data.shape)
-        self._changed(LabelChange(kind, indices, old, new, refused))
+        self._changed(LabelChange(kind, indices, old, new, refused, step))
         return True
 
     def _on_paint(self, event: Any) -> None:

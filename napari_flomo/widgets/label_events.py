@@ -28,6 +28,7 @@ def follow(images: ViewerImages, entry: ImageLayers) -> None:
         lambda change: _on_change(images, entry, change),
         lambda: image.locked,
         parent=images,
+        step=image.steps.current,
     )
     entry.lock_guard = LockGuard(
         entry.labels,
@@ -46,8 +47,8 @@ def _on_change(images: ViewerImages, entry: ImageLayers, change: LabelChange) ->
     if not change:
         return
     indices, old, new = _in_image(entry, change)
-    slices = images.session.edit(image.key, indices, old, new, change.kind)
-    if change.kind != "stroke" and images.position(entry) not in slices:
+    slices = images.session.edit(image.key, indices, old, new, change.kind, step=change.step)
+    if change.kind != "stroke" and not change.step and images.position(entry) not in slices:
         shown = ", ".join(str(index.slice + 1) for index in slices[:3])
         images.post_message(f"That changed slice {shown}, which is not on the screen.")
 

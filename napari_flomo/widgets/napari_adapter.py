@@ -45,7 +45,7 @@ class NapariAdapter:
         self._images.message_posted.emit(replace(message, choices=choices))
 
     def ask(self, question: Message) -> None:
-        """Show a question with a button to agree."""
+        """Show a question with a button for each choice; Dismiss cancels."""
         self.notify(question)
 
     def chosen_image(self) -> str | None:
@@ -108,7 +108,7 @@ class NapariAdapter:
             self._add_labels(entry, image, grid)
         else:
             self._update_labels(entry, image, grid)
-            entry.labels.colormap = results.label_colours(image.segmentation.card)
+            results.show_card(entry.labels, image.segmentation.card)
         self.show_map(key)
         images.viewer.layers.selection.active = entry.labels
         images.current_changed.emit()
@@ -152,16 +152,19 @@ class NapariAdapter:
     def _update_labels(self, entry: ImageLayers, image: OpenImage, grid: Grid) -> None:
         """Show new labels in the existing layer, as one step of its undo history.
 
-        The layer keeps its array, which the session then shares.
+        The layer keeps its array, which the session then shares. Labels that an undo or redo
+        restored are in the layer already.
         """
         layer, watch = entry.labels, entry.watch
         assert layer is not None
         assert watch is not None
         assert image.labels is not None
-        with layer.events.paint.blocker():
-            results.replace_voxels(layer, grid.layer_data(image.labels))
-        watch.rebase()
-        self._images.session.set_labels(image.key, grid.array(layer.data))
+        if watch.steps.current != image.steps.current:
+            with layer.events.paint.blocker():
+                results.replace_voxels(layer, grid.layer_data(image.labels))
+            watch.steps.add(image.steps.current)
+            watch.rebase()
+            self._images.session.set_labels(image.key, grid.array(layer.data))
 
     def _entry(self, key: str) -> ImageLayers:
         entry = self._images.entry_with(key)

@@ -59,17 +59,22 @@ def add_labels(
     layer = Labels(
         grid.layer_data(labels),
         name=f"{image.name} labels",
-        colormap=label_colours(card),
         opacity=0.55,
-        features=_names(card),
         metadata={KEY: grid, SAVED: saved},
         **transform_of(image),
     )
+    show_card(layer, card)
     layer.selected_label = card.labels[1].code
     step = float(abs(layer.scale[-1])) or 1.0
     layer.brush_size = max(1, round(BRUSH_MM / step)) if labels.geometry.spacing_known else 10
     _put_above(viewer, layer, image)
     return layer
+
+
+def show_card(layer: Labels, card: ModelCard) -> None:
+    """Give a labels layer the colours and the names of a model."""
+    layer.colormap = label_colours(card)
+    layer.features = _names(card)
 
 
 def add_uncertainty(
@@ -142,11 +147,20 @@ def changes(before: NDArray[Any], after: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def replace_voxels(layer: Labels, wanted: NDArray[np.integer]) -> None:
-    """Make a labels layer equal to an array, in place and as one step of its undo history."""
+    """Make a labels layer equal to an array, in place and as one step of its undo history.
+
+    There is a step even if no voxel changes, so that states of slices can be undone.
+    """
     where = np.nonzero(layer.data != wanted)
-    if where[0].size:
-        layer.data_setitem(where, wanted[where], refresh=False)
-        layer.refresh()
+    with layer.block_history():
+        if where[0].size:
+            layer.data_setitem(where, wanted[where], refresh=False)
+        else:  # change a voxel and change it back
+            first = tuple(np.zeros(1, int) for _ in range(layer.ndim))
+            value = wanted[first]
+            for one in (value ^ 1, value):
+                layer.data_setitem(first, one, refresh=False)
+    layer.refresh()
 
 
 def _names(card: ModelCard) -> dict[str, list[Any]]:

@@ -24,7 +24,6 @@ def segment(
     scope: str = "stack",
     *,
     mirrored: bool = False,
-    confirmed: bool = False,
 ) -> None:
     """Start to segment the current image; a lazy one is computed first, in another thread.
 
@@ -44,9 +43,7 @@ def segment(
 
     def start(volume: Volume | None = None) -> None:
         image = viewer_state.open_image(entry, volume)
-        viewer_state.presenter.segment(
-            image.key, model, device, part, mirrored=mirrored, confirmed=confirmed
-        )
+        viewer_state.presenter.segment(image.key, model, device, part, mirrored=mirrored)
 
     if wants_computing(entry):
         _compute_first(viewer_state, entry, start)

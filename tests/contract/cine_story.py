@@ -18,7 +18,7 @@ def tell_of_phases(stage: Stage) -> None:
     key = image.key
     with pytest.raises(FlomoError, match="not known"):
         presenter.go_to_phase(key, "ES")
-    presenter.segment(key, "toy", "cpu", Scope(), confirmed=True)
+    presenter.segment(key, "toy", "cpu", Scope())
     stage.wait(lambda: stage.session.running is None)
     chosen = image.phases
     assert not chosen.pinned

@@ -38,14 +38,17 @@ class Stage(Protocol):
     def segment(self) -> None:
         """Click Segment for all slices; wait for the end of the run or for a question."""
 
-    def agree(self) -> str:
-        """Agree to the question that was put; wait for the end of the run; return its text."""
+    def reply(self, title: str) -> str:
+        """Choose an answer to the question; wait for the end of the run; return its text."""
 
     def paint(self, where: np.ndarray, code: int) -> None:
         """Paint a label in the frame on the screen and wait until the session knows."""
 
     def undo(self) -> None:
         """Undo the last change of the labels and wait until the session knows."""
+
+    def redo(self) -> None:
+        """Redo what was undone and wait until the session knows."""
 
     def answer(self, title: str) -> None:
         """Click a button of the message on the screen."""
@@ -117,17 +120,31 @@ def run_again_and_undo(stage: Stage, image: OpenImage) -> np.ndarray:
     second = corner(image.volume.data.shape, 2)
     stage.paint(second, MYOCARDIUM)
     mine = stage.shown().copy()
+    before = image.review.to_dict()
     stage.segment()
     assert stage.session.running is None, "it asks before it overwrites"
     assert np.array_equal(stage.shown(), mine)
-    assert stage.agree().startswith("This will overwrite 2 slices that you corrected;")
-    assert np.array_equal(stage.shown() == VENTRICLE, mine == VENTRICLE), "a locked label stays"
+    question = stage.reply("Keep the slice that you accepted")
+    assert question.startswith("You accepted a slice and corrected a slice without accepting it.")
+    kept = image.review.to_dict()
+    assert kept["states"] == [[0, 1, "accepted"]]
+    assert [row[:2] for row in kept["edits"]] == [[0, 1]]
+    assert np.array_equal(stage.shown()[1], mine[1])
     assert not (stage.shown()[second] == MYOCARDIUM).any()
-    assert np.array_equal(image.labels.data, stage.shown())
 
-    stage.undo()
+    stage.segment()
+    stage.reply("Segment everything anew")
+    assert image.review.to_dict()["states"] == []
+    assert np.array_equal(stage.shown() == VENTRICLE, mine == VENTRICLE), "a locked label stays"
+    assert np.array_equal(image.labels.data, stage.shown())
+    for undone in (kept, before):
+        stage.undo()
+        assert image.review.to_dict() == undone
     assert np.array_equal(stage.shown(), mine)
     assert np.array_equal(image.labels.data, mine)
+    for redone in (stage.redo, stage.undo):
+        redone()
+    assert image.review.to_dict() == before
     assert image.autosave.flush()
     return mine
 

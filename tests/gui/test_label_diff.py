@@ -207,24 +207,6 @@ def test_fill_and_another_plugin(bench: Any, painted: Any) -> None:
     np.testing.assert_array_equal(journal_of(bench, painted).labels.data, layer.data)
 
 
-def test_another_run_asks_first_and_can_be_undone(bench: Any, painted: Any) -> None:
-    layer = painted.labels
-    layer.selected_label = 2
-    bench.stroke(layer, (1, 5, 10), (1, 5, 30))
-    mine = layer.data.copy()
-    bench.click(bench.segment.segment_button)
-    assert bench.viewer_state.session.running is None
-    assert "a slice that you corrected" in bench.segment.message.text.text()
-    bench.click(bench.segment.message.buttons[0])
-    bench.wait_idle()
-    assert layer.data[1, 5, 20] == 0
-    assert painted.labels is layer
-    np.testing.assert_array_equal(journal_of(bench, painted).labels.data, layer.data)
-    bench.press(Qt.Key.Key_Z, CTRL)
-    np.testing.assert_array_equal(layer.data, mine)
-    bench.qtbot.waitUntil(lambda: np.array_equal(journal_of(bench, painted).labels.data, mine))
-
-
 def test_saving_ends_the_journal(bench: Any, painted: Any, tmp_path: Any) -> None:
     painted.labels.selected_label = 2
     bench.stroke(painted.labels, (1, 5, 10), (1, 5, 30))

@@ -96,7 +96,8 @@ def test_second_run_and_undo_keep_the_order(bench: Any, make_heart: Callable[...
     entry.watch.compare("stroke")
     image = bench.viewer_state.opened(entry)
     assert image.labels.data[1, 3, 4] == 1
-    bench.segment.segment(confirmed=True)
+    bench.segment.segment()
+    bench.click(bench.segment.message.buttons[-1])
     bench.wait_idle()
     np.testing.assert_array_equal(image.labels.data, expected(heart))
     np.testing.assert_array_equal(entry.labels.data, expected(heart).transpose(1, 2, 0))

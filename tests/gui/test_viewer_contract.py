@@ -14,6 +14,7 @@ pytest.importorskip("napari", reason="napari is not installed")
 sys.path.append(str(Path(__file__).parents[1] / "contract"))
 
 from cine_story import tell_of_phases
+from qtpy.QtCore import Qt
 from viewer_story import tell
 
 from napari_flomo.volumes import Volume
@@ -33,10 +34,10 @@ class NapariStage:
         self.bench.click(self.bench.segment.segment_button)
         self.bench.wait_idle()
 
-    def agree(self) -> str:
+    def reply(self, title: str) -> str:
         message = self.bench.segment.message
         question = message.text.text()
-        self.bench.click(message.buttons[0])
+        self.bench.click(next(button for button in message.buttons if button.text() == title))
         self.bench.wait_idle()
         return question
 
@@ -53,7 +54,12 @@ class NapariStage:
         self.bench.click(next(one for one in buttons if one.text() == title))
 
     def undo(self) -> None:
-        self.entry.labels.undo()
+        self.bench.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+        self.wait(self.measured)
+
+    def redo(self) -> None:
+        modifiers = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+        self.bench.press(Qt.Key.Key_Z, modifiers)
         self.wait(self.measured)
 
     def shown(self) -> np.ndarray:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import slicer
 import widget_stubs
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QMessageBox
 
 from napari_flomo.jobs import Worker
 
@@ -23,7 +24,8 @@ class ModuleDriver:
     def __init__(self, worker: Worker, patch: pytest.MonkeyPatch) -> None:
         self.application = widget_stubs.install()
         self.asked: list[str] = []
-        patch.setattr(slicer.util, "confirmOkCancelDisplay", self.ask, raising=False)
+        patch.setattr(slicer.util, "mainWindow", lambda: None)
+        patch.setattr(slicer.app, "testingEnabled", lambda: False)
         patch.setattr(slicer.util, "confirmYesNoDisplay", self.ask, raising=False)
         sys.modules.pop("FLoMoSegmentation", None)
         self.code = importlib.import_module("FLoMoSegmentation")
@@ -35,7 +37,10 @@ class ModuleDriver:
         self.parent.window.show()
         self.module.setup()
         self.module.enter()
-        self.answer = True
+        self.answer: Any = True
+        self.timer = QTimer()
+        self.timer.timeout.connect(self.answer_dialog)
+        self.timer.start(20)
         self.application.processEvents()  # sections that were just added are shown now
 
     @property
@@ -45,6 +50,21 @@ class ModuleDriver:
     def ask(self, text: str, *_args: Any, **_options: Any) -> bool:
         self.asked.append(text)
         return self.answer
+
+    def answer_dialog(self) -> None:
+        """Click a button of the dialog that is open: by its title, the first, or Cancel."""
+        dialog = self.application.activeModalWidget()
+        if not isinstance(dialog, QMessageBox):
+            return
+        self.asked.append(dialog.text())
+        buttons = {button.text(): button for button in dialog.buttons()}
+        choices = [text for text in buttons if text.replace("&", "") != "Cancel"]
+        if self.answer is True:
+            text = dialog.defaultButton().text()
+        else:
+            text = next((one for one in choices if one == self.answer), "Cancel")
+        button = next(one for title, one in buttons.items() if title.replace("&", "") == text)
+        QTest.mouseClick(button, Qt.MouseButton.LeftButton)
 
     def click(self, button: Any) -> None:
         widget = button.wrapped
@@ -75,6 +95,7 @@ class ModuleDriver:
 
     def close(self) -> None:
         """Cancel a run and close the module."""
+        self.timer.stop()
         if self.panel is not None:
             if self.panel.logic.session.running is not None:
                 self.panel.logic.session.running.cancel()

@@ -161,7 +161,7 @@ def test_another_run_keeps_completed_segments(segmented, oblique):
     paint(scene_image.results.segmentation, 3, where, node)
     logic.report_edits(scene_image)
     found = overwritten_by(logic.session.image(scene_image.key), logic.scope(scene_image, "all"))
-    assert (found.corrected, found.accepted) == (1, 0)
+    assert (len(found.corrected), len(found.accepted)) == (1, 0)
     status = slicer.vtkSlicerSegmentationsModuleLogic
     ventricle = scene_image.results.segmentation.GetSegmentation().GetSegment("flomo_3")
     status.SetSegmentStatus(ventricle, status.Completed)

@@ -30,14 +30,14 @@ class SlicerStage:
         return self.driver.panel.current
 
     def segment(self):
-        """Click Segment; a dialog is closed with No."""
+        """Click Segment; a dialog is cancelled."""
         self.driver.answer = False
         self.click()
 
-    def agree(self):
-        """Click again and answer Yes: a dialog does not wait."""
+    def reply(self, title):
+        """Click again and answer: a dialog does not wait."""
         question = self.driver.asked[-1]
-        self.driver.answer = True
+        self.driver.answer = title
         self.click()
         return question
 
@@ -56,6 +56,10 @@ class SlicerStage:
 
     def undo(self):
         self.driver.panel.review.ui.editor.undo()
+        self.wait(lambda: not self.scene_image.painted_frames)
+
+    def redo(self):
+        self.driver.panel.review.ui.editor.redo()
         self.wait(lambda: not self.scene_image.painted_frames)
 
     def shown(self):

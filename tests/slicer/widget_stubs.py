@@ -25,6 +25,8 @@ from PySide6.QtWidgets import (
     QDoubleSpinBox,
     QLabel,
     QLineEdit,
+    QMessageBox,
+    QPushButton,
     QTableView,
     QTableWidgetItem,
     QVBoxLayout,
@@ -115,6 +117,9 @@ class SegmentEditor(SceneWidget):
     def undo(self) -> None:
         self.history.RestorePreviousState()
 
+    def redo(self) -> None:
+        self.history.RestoreNextState()
+
 
 class TableView(QTableView):
     """qMRMLTableView."""
@@ -180,10 +185,25 @@ class PythonQt:
         found = getattr(self.wrapped, name)
         if not callable(found):
             return found
-        return lambda *given: found(*(getattr(one, "wrapped", one) for one in given))
+
+        def call(*given: Any) -> Any:
+            result = found(*(getattr(one, "wrapped", one) for one in given))
+            return PythonQt(result) if isinstance(result, QPushButton) else result
+
+        return call
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AssertionError(f"set {name} by its method, so that a typing error is an error")
+
+
+class _MessageBoxes:
+    """The class QMessageBox."""
+
+    def __call__(self, parent: Any = None) -> PythonQt:
+        return PythonQt(QMessageBox(parent))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(QMessageBox, name)
 
 
 class _Loader(QUiLoader):
@@ -234,6 +254,7 @@ def install() -> QApplication:
     application = QApplication.instance() or QApplication([])
     qt: Any = types.ModuleType("qt")
     qt.QTimer = lambda: PythonQt(QTimer(application))
+    qt.QMessageBox = _MessageBoxes()
     qt.QLabel = lambda text: PythonQt(QLabel(text))
     qt.QTableWidgetItem = QTableWidgetItem
     sys.modules["qt"] = qt

@@ -157,7 +157,7 @@ class SegmentPanel(Panel):
 
     # Actions
 
-    def segment(self, *, confirmed: bool = False) -> None:
+    def segment(self) -> None:
         """Start, or ask first if that would overwrite work of the user."""
         options = self.form()
         self.message.clear()
@@ -168,7 +168,6 @@ class SegmentPanel(Panel):
                 options.device,
                 options.scope,
                 mirrored=options.mirrored,
-                confirmed=confirmed,
             )
         )
 

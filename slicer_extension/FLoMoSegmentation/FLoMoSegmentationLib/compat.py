@@ -90,8 +90,15 @@ def terminology(segment: Any) -> str:
     """Return the serialized terminology entry of a segment; empty without one."""
     if hasattr(segment, "GetTerminology"):
         return str(segment.GetTerminology())
-    text = _tag(segment, segment.GetTerminologyEntryTagName())
-    return text or ""
+    return tag(segment, segment.GetTerminologyEntryTagName())
+
+
+def tag(segment: Any, name: str) -> str:
+    """Return a tag of a segment; empty without one. In C++ the value comes back by reference."""
+    from vtk import reference
+
+    value = reference("")
+    return str(value.get()) if segment.GetTag(name, value) else ""
 
 
 def save_for_undo(scene: Any, editor: Any | None) -> bool:
@@ -115,11 +122,3 @@ def save_for_undo(scene: Any, editor: Any | None) -> bool:
 def _logic_of(editor: Any | None) -> Any | None:
     logic = getattr(editor, "logic", None)
     return logic() if callable(logic) else logic
-
-
-def _tag(segment: Any, name: str) -> str | None:
-    """Return a tag of a segment; in C++ the value comes back by reference."""
-    from vtk import reference
-
-    value = reference("")
-    return str(value.get()) if segment.GetTag(name, value) else None

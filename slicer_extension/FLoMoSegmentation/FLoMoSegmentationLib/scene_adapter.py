@@ -38,7 +38,7 @@ class Host(Protocol):
         """Show a message."""
 
     def ask(self, question: Message) -> None:
-        """Ask a question; call the action of its choice if the user agrees."""
+        """Ask a question; call the action of the chosen choice, none if the user cancels."""
 
     def chosen_image(self) -> Any:
         """Return the node of the chosen image; None without one."""
@@ -63,7 +63,7 @@ class HeadlessHost:
     def ask(self, question: Message) -> None:
         """Agree to overwrite labels, and to nothing else."""
         if question.level == "warning":
-            question.choices[0].action()
+            question.choices[-1].action()
 
     def chosen_image(self) -> Any:
         """Return None."""
@@ -155,9 +155,12 @@ class SceneAdapter:
         assert image.segmentation is not None
         nodes = scene_image.nodes
         results = scene_image.results = scene_image.results or ResultNodes.add(nodes.volume)
-        if results.segmentation is not None:
-            compat.save_for_undo(slicer.mrmlScene, self._host.editor())
-        scene_sync.show_labels(nodes, results, image)
+        if scene_image.shows(image.steps.current):  # after an undo or redo
+            scene_sync.show_other_frames(nodes, results.segmentation, image)
+        else:
+            if results.segmentation is not None:
+                compat.save_for_undo(slicer.mrmlScene, self._host.editor())
+            scene_sync.show_labels(nodes, results, image)
         segment_nodes.set_completed(results.segmentation, image.segmentation.card, image.locked)
         scene_sync.write_proposed(nodes, results, image)
         uncertainty.remove_hidden_maps(results)  # they belong to the previous labels

@@ -9,6 +9,7 @@ import slicer
 
 from FLoMoSegmentationLib.images import ImageNodes
 from FLoMoSegmentationLib.result_nodes import ResultNodes
+from FLoMoSegmentationLib.segment_nodes import step_of
 
 _EDIT_EVENTS = (
     "SourceRepresentationModified",
@@ -53,6 +54,10 @@ class SceneImage:
     def segmentation(self) -> Any:
         """The segmentation node; None if there is none."""
         return None if self.results is None else self.results.segmentation
+
+    def shows(self, step: str) -> bool:
+        """Return True if the segments show a step of the session."""
+        return self.segmentation is not None and step_of(self.segmentation) == step
 
     def observe(self) -> None:
         """Observe changes of the segmentation node."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from FLoMoSegmentationLib import measures, uncertainty
+from FLoMoSegmentationLib import measures, segment_nodes, uncertainty
 from FLoMoSegmentationLib.images import ijk_to_ras
 from FLoMoSegmentationLib.segment_nodes import read_segments, write_segments
 from FLoMoSegmentationLib.sequences import (
@@ -44,6 +44,7 @@ def show_labels(nodes: ImageNodes, results: ResultNodes, image: OpenImage) -> No
         results.set_reference("segmentation", node)
     attach_to_image(nodes, node)
     write_labels(nodes, node, with_frames(image.labels.data), image.segmentation.card)
+    mark_step(nodes, node, image)
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()
         node.GetDisplayNode().SetOpacity2DFill(0.35)
@@ -59,6 +60,26 @@ def write_labels(
     update_proxy_nodes(nodes)
     if nodes.sequence is not None:
         node.SetReferenceImageGeometryParameterFromVolumeNode(nodes.volume)
+
+
+def show_other_frames(nodes: ImageNodes, node: Any, image: OpenImage) -> None:
+    """Write the labels of all frames but the one on the screen, which Undo has restored.
+
+    Writing that one, too, would end Redo.
+    """
+    assert image.labels is not None
+    assert image.segmentation is not None
+    stacks = to_node_order(nodes, with_frames(image.labels.data))
+    for frame, target in enumerate(frame_nodes(nodes, node)):
+        if frame != nodes.frame:
+            write_segments(target, stacks[frame], image.segmentation.card, nodes.volume)
+            segment_nodes.set_step(target, image.steps.current)
+
+
+def mark_step(nodes: ImageNodes, node: Any, image: OpenImage) -> None:
+    """Note in a segmentation which step of the session it shows."""
+    for target in {node, *frame_nodes(nodes, node)}:
+        segment_nodes.set_step(target, image.steps.current)
 
 
 def read_labels(
@@ -137,6 +158,7 @@ def _restore(
         on_image_grid(image, read_labels(nodes, results.segmentation, card)),
         uncertainty.read_maps(nodes, results, image),
     )
+    mark_step(nodes, results.segmentation, image)
 
 
 def _in_slice_order(

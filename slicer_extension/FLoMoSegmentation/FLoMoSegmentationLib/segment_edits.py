@@ -36,6 +36,8 @@ def report(
     nodes = scene_image.nodes
     frames = range(nodes.n_frames) if all_frames else sorted(scene_image.painted_frames)
     scene_image.painted_frames.clear()
+    if image.steps.left(segment_nodes.step_of(node)) is not None:
+        return _report_step(session, scene_image)
     labels = with_frames(image.labels.data)
     slices: list[SliceIndex] = []
     for frame in frames:
@@ -48,6 +50,26 @@ def report(
             old, new = labels[frame][changed], painted[changed]
             slices += session.edit(scene_image.key, indices, old, new)
     return slices
+
+
+def _report_step(session: Session, scene_image: SceneImage) -> list[SliceIndex]:
+    """Report that Undo or Redo restored the labels before or after a run.
+
+    The Segment Editor restores one frame of a cine; the session knows the others.
+    """
+    image, node, nodes = session.image(scene_image.key), scene_image.segmentation, scene_image.nodes
+    step = segment_nodes.step_of(node)
+    results = image.steps.left(step)
+    assert image.labels is not None
+    assert results is not None
+    assert results.segmentation is not None
+    labels, card = results.labels.data, results.segmentation.card
+    if nodes.n_frames == 1:
+        labels = scene_sync.read_labels(nodes, node, card).reshape(labels.shape)
+    changed = labels != image.labels.data
+    indices = np.flatnonzero(changed)
+    old, new = image.labels.data[changed], labels[changed]
+    return session.edit(scene_image.key, indices, old, new, "undo", step=step)
 
 
 def report_locks(session: Session, scene_image: SceneImage) -> None:

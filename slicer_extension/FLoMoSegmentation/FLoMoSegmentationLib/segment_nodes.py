@@ -22,6 +22,10 @@ CATEGORY_CONTEXT = "Segmentation category and type - DICOM master list"
 ANATOMIC_CONTEXT = "Anatomic codes - DICOM master list"
 
 
+STEP_TAG = "FLoMo.Step"
+"""Tag of each segment with the step of the session that it shows: Undo restores tags, too."""
+
+
 def segment_id(code: int) -> str:
     """Return the segment ID of a label; unlike the name, users do not change it."""
     return f"flomo_{code}"
@@ -126,6 +130,20 @@ def unknown_segments(node: Any, card: ModelCard) -> list[str]:
         for name in segmentation.GetSegmentIDs()
         if name not in known
     ]
+
+
+def step_of(node: Any) -> str:
+    """Return the step of the session that the segments show; empty if unknown."""
+    segmentation = node.GetSegmentation()
+    segments = map(segmentation.GetSegment, segmentation.GetSegmentIDs())
+    return next((step for one in segments if (step := compat.tag(one, STEP_TAG))), "")
+
+
+def set_step(node: Any, step: str) -> None:
+    """Note which step of the session the segments show."""
+    segmentation = node.GetSegmentation()
+    for name in segmentation.GetSegmentIDs():
+        segmentation.GetSegment(name).SetTag(STEP_TAG, step)
 
 
 def completed(node: Any, card: ModelCard) -> frozenset[int]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import qt
 import slicer
 
-from FLoMoSegmentationLib import installer, parameters
+from FLoMoSegmentationLib import dialogs, installer, parameters
 from FLoMoSegmentationLib.panels.install import InstallPanel
 
 if TYPE_CHECKING:
@@ -196,12 +196,10 @@ class Widget:
         self.segment.show_message(message)
 
     def ask(self, question: Message) -> None:
-        """Ask a question in a dialog; call the action of its choice if the user agrees."""
+        """Ask a question in a dialog; call the action of the chosen choice."""
         if question.level == "error":
             self.say(question.text, question.level)
-        (choice,) = question.choices
-        if slicer.util.confirmOkCancelDisplay(f"{question.text}\n{choice.title}?"):
-            choice.action()
+        dialogs.ask(question)
 
     def chosen_image(self) -> Any:
         """Return the node of the chosen image; None without one."""
