@@ -50,7 +50,7 @@ from napari_flomo.session.messages import (
     Message,
 )
 from napari_flomo.session.naming import image_name
-from napari_flomo.session.phases import recall_review, review_note
+from napari_flomo.session.phases import review_note
 from napari_flomo.session.preferences import Preferences
 from napari_flomo.session.presenter import Presenter
 from napari_flomo.session.recovery import note_of
@@ -103,7 +103,6 @@ __all__ = [
     "messages",
     "note_of",
     "python_spawner",
-    "recall_review",
     "review_note",
     "uncertainty_maps",
 ]

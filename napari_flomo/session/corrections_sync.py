@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_flomo.corrections import Correction, CorrectionStore, ModelReference, Record
 from napari_flomo.session.earlier_labels import EarlierLabels, with_slices
 from napari_flomo.session.review import SliceIndex
@@ -112,21 +114,28 @@ class ReviewSnapshot:
 def find_earlier(image: OpenImage, folder: Path, reader: str) -> EarlierLabels | None:
     """Return slices of an image that a reader accepted, from a store; takes a moment.
 
-    Raises `FlomoError` if there is a store that cannot be read.
+    Slices with the structures of the image's model are preferred to others. Raises `FlomoError` if
+    there is a store that cannot be read.
     """
     if image.segmentation is None or not folder.is_dir():
         return None
-    store = CorrectionStore.open(folder)
-    structures = _structures(image.segmentation.card)
-    record = _known(store, image.hash, reader, structures)
-    if record is None or record.state != "accepted" or not record.seen:
+    store, card = CorrectionStore.open(folder), image.segmentation.card
+    structures = _structures(card)
+    records = [
+        record
+        for record in store.of_image(image.hash)
+        if record.reader == reader and record.state == "accepted" and record.seen
+    ]
+    if not records:
         return None
-    corrected = store.read(record.id, image=image.volume).corrected
-    assert image.labels is not None
-    labels = image.labels.with_data(
-        corrected.data.reshape(image.labels.data.shape), axes=image.labels.axes
+    record = ([one for one in records if one.codes == structures] or records)[-1]
+    other_model = record.model is not None and record.model.card_sha256 != card.card_hash
+    return EarlierLabels(
+        slices=frozenset(SliceIndex(*index) for index in record.places_seen),
+        labels=_labels_of(store, record, image, structures),
+        day=store.written(record).date(),
+        model=record.model.name if record.model is not None and other_model else "",
     )
-    return EarlierLabels(frozenset(SliceIndex(*index) for index in record.places_seen), labels)
 
 
 def patient_of(name: str) -> str:
@@ -150,6 +159,23 @@ def _known(
         if record.reader == reader and record.codes == structures
     ]
     return records[-1] if records else None
+
+
+def _labels_of(
+    store: CorrectionStore, record: Record, image: OpenImage, structures: Mapping[int, str]
+) -> Volume | None:
+    """Return stored labels with the codes that the structures have now; None if they are others."""
+    codes = {name.casefold(): code for code, name in structures.items()}
+    names = {code: name.casefold() for code, name in record.codes.items()}
+    if sorted(names.values()) != sorted(codes):
+        return None
+    translated = np.zeros(max(names) + 1, np.int64)
+    for code, name in names.items():
+        translated[code] = codes[name]
+    corrected = store.read(record.id, image=image.volume).corrected
+    assert image.labels is not None
+    data = translated[corrected.data].astype(image.labels.data.dtype)
+    return image.labels.with_data(data.reshape(image.labels.data.shape), axes=image.labels.axes)
 
 
 def _structures(card: ModelCard) -> dict[int, str]:

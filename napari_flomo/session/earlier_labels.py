@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,25 +15,25 @@ from napari_flomo.volumes import Volume
 
 @dataclass(frozen=True, eq=False)
 class EarlierLabels:
-    """Slices that a reader accepted on an earlier day, and their labels on the grid of the image.
+    """Slices that a reader accepted on an earlier day.
 
-    Only these slices of the labels are valid.
+    Attributes
+    ----------
+    slices
+        The slices.
+    labels
+        Their labels on the grid of the image, with the codes of its model; other slices are not
+        valid. None if the model has other structures than those labels.
+    day
+        When they were stored last.
+    model
+        The model that proposed the labels then; empty if it is that of the image, or unknown.
     """
 
     slices: frozenset[SliceIndex]
-    labels: Volume
-
-    def differing(self, labels: Volume) -> frozenset[SliceIndex]:
-        """Return the slices whose labels are others now."""
-        now = labels.data.reshape(labels.n_frames, *labels.spatial_shape)
-        then = self.labels.data.reshape(now.shape)
-        return frozenset(
-            index for index in self.slices if not np.array_equal(now[index], then[index])
-        )
-
-    def over(self, labels: Volume) -> Volume:
-        """Return labels with these slices as they were then."""
-        return with_slices(labels, self.labels, self.slices)
+    labels: Volume | None
+    day: date
+    model: str = ""
 
 
 def with_slices(labels: Volume, other: Volume, slices: Collection[SliceIndex]) -> Volume:

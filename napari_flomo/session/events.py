@@ -118,7 +118,7 @@ class AutosaveChanged(ImageEvent):
 
 @dataclass(frozen=True)
 class EarlierFound(ImageEvent):
-    """Slices that were accepted on an earlier day differ from the labels, see `Session.recall`.
+    """Slices that were accepted on an earlier day were found, see `EarlierReviews`.
 
     If the store of corrections cannot be read, ``earlier`` is None and ``problem`` is one sentence.
     """

@@ -59,9 +59,9 @@ class OpenImage:
     model
         Name or folder of the model of the last run; empty if unknown.
     earlier
-        Labels of an earlier day, while they are offered.
+        Labels of an earlier day that were found, until they are shown.
     recalled
-        Whether labels of an earlier day were searched for.
+        Slices for which labels of an earlier day were searched.
     brought_back
         Slices that show the labels of an earlier day.
     steps
@@ -84,7 +84,7 @@ class OpenImage:
     autosave: Autosave | None = None
     model: str = ""
     earlier: EarlierLabels | None = None
-    recalled: bool = False
+    recalled: frozenset[SliceIndex] = field(default_factory=frozenset)
     brought_back: frozenset[SliceIndex] = field(default_factory=frozenset)
     steps: Steps = field(default_factory=Steps)
 

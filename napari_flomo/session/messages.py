@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 
 from napari_flomo.corrections import Replay, UnfinishedJournal
 from napari_flomo.jobs import Problem, Progress
 from napari_flomo.measures import agreement_limits
 from napari_flomo.models import ModelCard, ModelState
+from napari_flomo.session.earlier_labels import EarlierLabels
 from napari_flomo.session.events import CorrectionKept
 from napari_flomo.session.overwrite import Overwritten
 from napari_flomo.session.review import Review, SliceIndex
@@ -150,17 +151,29 @@ def problem_message(problem: Problem, on_cpu: Callable[[], object], key: str | N
     return Message(problem.sentence, "error", problem.details, choices, key, problem.kind)
 
 
-def earlier_message(count: int, key: str, bring_back: Callable[[], object]) -> Message:
-    """Return the offer of labels that the user accepted on an earlier day."""
-    tip = "Put your labels of these slices in place of the network's; one Undo removes them again"
-    text = f"You corrected {count_text(count, 'slice', 'a')} of this image before."
-    return Message(text, choices=(Choice("Bring back", bring_back, tip),), key=key)
-
-
-def brought_back_text(count: int, undo_hint: str) -> str:
+def brought_back_text(earlier: EarlierLabels, undo_hint: str) -> str:
     """Return the message that labels of an earlier day are shown."""
-    slices = "The slice is" if count == 1 else f"The {count} slices are"
-    return f"{slices} as you accepted them; {undo_hint} brings the network's labels back."
+    one = len(earlier.slices) == 1
+    shown = "is shown as you left it" if one else "are shown as you left them"
+    model = f" ({earlier.model} proposed {'it' if one else 'them'})" if earlier.model else ""
+    text = f"{_accepted_before(earlier)} {shown}{model}; {undo_hint}"
+    return f"{text} brings the network's labels back."
+
+
+def other_structures_text(earlier: EarlierLabels) -> str:
+    """Return the message that labels of an earlier day do not fit the model."""
+    verb = "has" if len(earlier.slices) == 1 else "have"
+    return (
+        f"{_accepted_before(earlier)} {verb} other structures than this model, so your labels are "
+        "not shown; they stay in your store of corrections."
+    )
+
+
+def _accepted_before(earlier: EarlierLabels) -> str:
+    day, today = earlier.day, date.today()
+    when = f"on {day.day} {day:%B}" + ("" if day.year == today.year else f" {day.year}")
+    when = "earlier today" if day == today else when
+    return f"{count_text(len(earlier.slices), 'slice')} that you accepted {when}"
 
 
 def replace_text(names: Sequence[str]) -> str:

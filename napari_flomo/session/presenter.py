@@ -201,23 +201,20 @@ class Presenter:
 
     # Corrections of an earlier day
 
-    def earlier_message(self, key: str) -> Message | None:
-        """Return the offer of labels of an earlier day; None if an image has none."""
-        earlier = self._session.image(key).earlier
-        if earlier is None:
-            return None
-        return messages.earlier_message(
-            len(earlier.slices), key, self._attempt(lambda: self.bring_back(key))
-        )
-
     def bring_back(self, key: str) -> None:
         """Show the labels that the user accepted on an earlier day; the slices are accepted."""
         self._viewer.read_labels(key)
-        slices = self._session.bring_back(key)
-        if slices:
+        image, earlier = self._session.image(key), self._session.earlier.bring_back(key)
+        if earlier is None:
+            return
+        if earlier.labels is None:
+            text = messages.other_structures_text(earlier)
+        else:
             self._viewer.show_labels(key)
-            text = messages.brought_back_text(len(slices), self._viewer.undo_hint)
-            self._viewer.notify(Message(text, key=key))
+            text = messages.brought_back_text(earlier, self._viewer.undo_hint)
+        remarks = remarks_of(image)
+        level = "warning" if remarks or earlier.labels is None else "info"
+        self._viewer.notify(Message(" ".join([text, *remarks]), level, key=key))
 
     # Unsaved edits
 
@@ -292,11 +289,10 @@ class Presenter:
         elif isinstance(event, RunCancelled):
             self._viewer.notify(Message(messages.CANCELLED))
         elif isinstance(event, EarlierFound):
-            offer = self.earlier_message(event.key)
             if event.problem is not None:
                 self._viewer.notify(Message(event.problem, "warning", key=event.key))
-            elif offer is not None:
-                self._viewer.notify(offer)
+            else:
+                self.bring_back(event.key)
         elif isinstance(event, StepRestored):
             self._viewer.show_labels(event.key)
         elif isinstance(event, AutosaveChanged):
@@ -312,8 +308,13 @@ class Presenter:
         self._viewer.show_labels(image.key)
         if image not in self._session.images:
             return  # the viewer closed it, because it was changed meanwhile
-        if not image.recalled:
-            self._session.recall(image.key)
+        remembered = self._preferences.review(image.hash)
+        if remembered is not None and not image.recalled and not image.confirmed:
+            with suppress(FlomoError):  # of another shape: start over
+                current = self._session.earlier.resume(image.key, remembered)
+                if current is not None:
+                    self._viewer.go_to(image.key, current)
+        self._session.earlier.search(image.key)
         if remarks := " ".join(remarks_of(image)):
             self._viewer.notify(Message(remarks, "warning", key=image.key))
 

@@ -134,7 +134,7 @@ def restore(image: OpenImage, found: Replay) -> None:
     image.locked, image.review, image.counts = found.locked, review, counts
     image.phases = _phases(found, image.segmentation)
     image.confirmed, image.reopened = accepted, set()
-    image.recalled, image.model = True, ""
+    image.recalled, image.model = frozenset(review.order), ""
 
 
 def _card(found: Replay) -> ModelCard:

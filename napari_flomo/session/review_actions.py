@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import messages
-from napari_flomo.session.earlier_labels import EarlierLabels
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.review import Review, SliceIndex, SliceState
 
@@ -53,15 +52,6 @@ def confirm(image: OpenImage, slices: Iterable[SliceIndex]) -> None:
             review.set_state(index, accepted=True)
             image.confirmed.add(index)
             _record(image, index, accepted=True)
-
-
-def confirm_unchanged(image: OpenImage, earlier: EarlierLabels) -> EarlierLabels | None:
-    """Accept the slices whose labels are those of an earlier day; return the others, if any."""
-    if image.labels is None or image.review is None:
-        return None
-    differing = earlier.differing(image.labels)
-    confirm(image, earlier.slices - differing)
-    return EarlierLabels(differing, earlier.labels) if differing else None
 
 
 def record_acceptances(image: OpenImage, before: Collection[SliceIndex]) -> None:

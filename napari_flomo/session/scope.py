@@ -57,8 +57,8 @@ class Scope:
             raise FlomoError("Every slice of this part is to be kept; nothing is left to segment.")
         in_slices, in_frames = mask.any(axis=0), mask.any(axis=1)
         return Scope(
-            None if in_slices.all() else np.flatnonzero(in_slices).tolist(),
-            None if in_frames.all() else np.flatnonzero(in_frames).tolist(),
+            None if in_slices.all() else tuple(np.flatnonzero(in_slices).tolist()),
+            None if in_frames.all() else tuple(np.flatnonzero(in_frames).tolist()),
         )
 
     def mask(self, n_frames: int, n_slices: int) -> NDArray[np.bool_]:

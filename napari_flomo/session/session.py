@@ -17,11 +17,9 @@ from napari_flomo.measures import HeartMeasures
 from napari_flomo.session import editing, messages, recovery, review_actions, undoing
 from napari_flomo.session.autosave import Autosave, EditKind
 from napari_flomo.session.correction_writer import CorrectionWriter
-from napari_flomo.session.earlier_labels import EarlierLabels
 from napari_flomo.session.events import (
     AutosaveChanged,
     CorrectionKept,
-    EarlierFound,
     Event,
     ImageAdded,
     ImageRemoved,
@@ -35,6 +33,7 @@ from napari_flomo.session.findings import heart_of
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.observers import Observers
 from napari_flomo.session.phases import Phases
+from napari_flomo.session.recalling import EarlierReviews
 from napari_flomo.session.review import SliceIndex
 from napari_flomo.session.review_actions import review_of
 from napari_flomo.session.run_results import Dispatch, RunFollower
@@ -83,6 +82,7 @@ class Session:
         self._notify = self._observers.notify
         self._runs = RunFollower(self._dispatch, self._images, self._notify)
         self.phases = Phases(self.image, self._notify)
+        self.earlier = EarlierReviews(self.image, self._notify, self._dispatch, writer)
 
     @property
     def images(self) -> tuple[OpenImage, ...]:
@@ -264,7 +264,7 @@ class Session:
     def labels_removed(self, key: str) -> None:
         """Report that the viewer closed the labels; unsaved edits are offered at the next start."""
         image = self.image(key)
-        image.recalled, image.steps = False, Steps()
+        image.recalled, image.steps = frozenset(), Steps()
         image.end_autosave(saved=False)
 
     def restore(self, key: str, found: Replay, resume: Path | None = None) -> None:
@@ -335,31 +335,6 @@ class Session:
         self._reviewed(key, index)
         return True
 
-    def recall(self, key: str) -> None:
-        """Search, in a thread, for slices of an image that were accepted on an earlier day.
-
-        Slices whose labels are the same are accepted again. If others differ, observers get
-        `EarlierFound`, and `bring_back` restores those labels.
-        """
-        image = self.image(key)
-        image.recalled = True
-        if self._writer is not None:
-            self._writer.find_earlier(
-                image, lambda found: self._dispatch(lambda: self._recalled(image, found))
-            )
-
-    def bring_back(self, key: str) -> frozenset[SliceIndex]:
-        """Replace labels by those of an earlier day and accept them; return their slices."""
-        image = self.image(key)
-        earlier, image.earlier = image.earlier, None
-        if earlier is None or image.labels is None:
-            return frozenset()
-        undoing.begin_step(image)
-        self.set_labels(key, earlier.over(image.labels).data)
-        review_actions.confirm(image, earlier.slices)
-        self._notify(ReviewChanged(key))
-        return earlier.slices
-
     def subscribe(self, observer: Observer) -> Callable[[], None]:
         """Call ``observer(event)`` on every change; return a function that ends this."""
         return self._observers.add(observer)
@@ -391,18 +366,6 @@ class Session:
         if image is not None:
             image.kept = kept
             self._notify(kept)
-
-    def _recalled(self, image: OpenImage, found: EarlierLabels | FlomoError) -> None:
-        if self._images.get(image.key) is not image:
-            return
-        if isinstance(found, FlomoError):
-            problem = messages.EARLIER_UNREADABLE.format(found)
-            self._notify(EarlierFound(image.key, None, problem))
-            return
-        image.earlier = review_actions.confirm_unchanged(image, found)
-        self._notify(ReviewChanged(image.key))
-        if image.earlier is not None:
-            self._notify(EarlierFound(image.key, image.earlier))
 
     def _reviewed(self, key: str, index: SliceIndex | None) -> SliceIndex | None:
         self._notify(ReviewChanged(key))

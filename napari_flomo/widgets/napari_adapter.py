@@ -138,7 +138,7 @@ class NapariAdapter:
         assert image.labels is not None
         assert image.segmentation is not None
         navigation.face(images.viewer, entry.image, grid.order)
-        images.remembered.recall(images.viewer, entry, image, review=not image.recalled)
+        images.remembered.recall(entry, image)
         entry.labels = results.add_labels(
             images.viewer,
             entry.image,

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
-from napari_flomo.errors import FlomoError
-from napari_flomo.session import recall_review, review_note
-from napari_flomo.widgets import contrast, navigation
+from napari_flomo.session import review_note
+from napari_flomo.widgets import contrast
 from napari_flomo.widgets.delayed import delayed
 
 if TYPE_CHECKING:
-    from napari import Viewer
-
     from napari_flomo.session import OpenImage, Preferences
     from napari_flomo.widgets.image_layers import ImageLayers
 
@@ -37,23 +33,11 @@ class RememberedChoices(QObject):
         self._closed = True
         self._settled.stop()
 
-    def recall(
-        self, viewer: Viewer, entry: ImageLayers, image: OpenImage, review: bool = True
-    ) -> None:
-        """Restore the review of an image and the contrast that was chosen for its model.
-
-        ``review`` is False if the image has its own review, as after a crash.
-        """
+    def recall(self, entry: ImageLayers, image: OpenImage) -> None:
+        """Restore the contrast that was chosen for the model of an image."""
         if entry.recalled:
             return
         entry.recalled = True
-        remembered = self._preferences.review(image.hash) if review else None
-        if remembered is not None and image.review is not None:
-            with suppress(FlomoError):  # of another shape: start over
-                recall_review(image, remembered)
-                if image.review.current is not None:
-                    order = entry.order(image.volume)
-                    navigation.go_to(viewer, entry.image, image.review.current, order)
         if entry.image.rgb:
             return
         percentiles = self._preferences.contrast(_model_of(image))

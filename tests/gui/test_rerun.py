@@ -109,3 +109,36 @@ def test_ctrl_z_over_runs_and_strokes(bench: Any, accepted: Any) -> None:
     bench.press(Qt.Key.Key_Z, CTRL | SHIFT)
     image = bench.viewer_state.opened(accepted)
     assert image.review.edits(SliceIndex(0, 0)) > 0, "what was undone is gone"
+
+
+def test_accepted_slices_of_an_earlier_day_come_back(bench: Any, accepted: Any) -> None:
+    image = bench.viewer_state.opened(accepted)
+    place = next(iter(image.confirmed))
+    bench.viewer.dims.current_step = (place.slice, 0, 0)
+    accepted.labels.selected_label = 2
+    bench.stroke(accepted.labels, (place.slice, 5, 10), (place.slice, 5, 30))
+    bench.click(bench.review.accept_button)
+    bench.qtbot.waitUntil(lambda: image.kept is not None and image.kept.slices == 2)
+    assert bench.viewer_state.session._writer.flush()
+    mine, review = accepted.labels.data.copy(), image.review
+    volume, edits = image.volume, [review.edits(index) for index in sorted(review.order)]
+    bench.viewer.layers.clear()
+
+    again = bench.add(volume, "again")
+    bench.run()
+    message = bench.review.message
+    bench.qtbot.waitUntil(lambda: "as you left them" in message.text.text())
+    assert message.text.text().startswith("2 slices that you accepted earlier today are shown")
+    image = bench.viewer_state.opened(again)
+    wanted = state(bench, again)
+    np.testing.assert_array_equal(again.labels.data, mine)
+    assert image.confirmed == {index for index in review.order if review.state(index) == "accepted"}
+    assert [image.review.edits(index) for index in sorted(review.order)] == edits
+    bench.viewer.layers.selection.active = again.labels
+    bench.press(Qt.Key.Key_Z, CTRL)
+    np.testing.assert_array_equal(again.labels.data, image.segmentation.labels.data)
+    assert image.review.accepted == 0
+    bench.press(Qt.Key.Key_Z, CTRL | SHIFT)
+    assert state(bench, again) == wanted
+    bench.click(bench.segment.segment_button)
+    assert "Keep the 2 slices that you accepted" in [one.text() for one in message.buttons]

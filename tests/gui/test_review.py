@@ -258,43 +258,6 @@ def test_buttons_of_the_phases(bench: Any, reviewed: Any) -> None:
     assert not image.phases.pinned
 
 
-def test_slices_accepted_on_an_earlier_day_are_restored(
-    bench: Any, make_volume: Callable[..., Volume]
-) -> None:
-    volume = make_volume(slices=4)
-    entry = bench.add(volume)
-    bench.run()
-    bench.click(bench.review.next_button)
-    place = bench.viewer_state.position(entry)
-    entry.labels.selected_label, entry.labels.brush_size = 2, 5
-    entry.labels.paint((place.slice, 4, 6), 2)
-    bench.qtbot.waitUntil(lambda: bench.viewer_state.opened(entry).review.edits(place) == 1)
-    bench.click(bench.review.accept_button)
-    bench.qtbot.waitUntil(lambda: bench.viewer_state.opened(entry).kept is not None)
-    wanted = entry.labels.data.copy()
-    bench.viewer.layers.clear()
-
-    again = bench.add(volume, "again")
-    bench.run()
-    message = bench.review.message
-    bench.qtbot.waitUntil(
-        lambda: message.text.text() == "You corrected a slice of this image before."
-    )
-    assert not (again.labels.data == wanted).all()
-    (button,) = message.buttons
-    assert button.text() == "Bring back"
-    button.click()
-    np.testing.assert_array_equal(again.labels.data, wanted)
-    review = bench.viewer_state.opened(again).review
-    assert review.state(place) is SliceState.ACCEPTED
-    assert bench.viewer_state.opened(again).confirmed == {place}
-    assert "as you accepted them" in message.text.text()
-    assert bench.review.list.item(0, 2).text() == "accepted"
-    again.labels.undo()
-    bench.qtbot.waitUntil(lambda: review.state(place) is not SliceState.ACCEPTED)
-    assert not (again.labels.data == wanted).all()
-
-
 def test_remembered_choices(bench: Any, reviewed: Any, data_home: Path) -> None:
     volume = bench.viewer_state.opened(reviewed).volume
     bench.segment.form.update(device="cpu", mirrored=True)
@@ -315,8 +278,7 @@ def test_remembered_choices(bench: Any, reviewed: Any, data_home: Path) -> None:
     again.image.contrast_limits = (0, 200)
     bench.segment.form.scope.value = "all"
     bench.run()
-    review = bench.viewer_state.opened(again).review
-    assert review.accepted == 1
+    bench.qtbot.waitUntil(lambda: bench.viewer_state.opened(again).review.accepted == 1)
     assert bench.viewer_state.position(again) == here
     low, high = bench.viewer_state.preferences.contrast("toy")
     assert again.image.contrast_limits != [0, 200]

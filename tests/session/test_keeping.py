@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +17,16 @@ from napari_flomo.jobs import Worker
 from napari_flomo.session import (
     CorrectionKept,
     CorrectionWriter,
-    EarlierFound,
     Event,
-    OpenImage,
     ReviewChanged,
+    Scope,
     Session,
     SliceIndex,
-    SliceState,
 )
 from napari_flomo.session.activity import PAUSE_SECONDS, ActivityTimer
 from napari_flomo.session.corrections_sync import find_earlier, patient_of
-from napari_flomo.session.review_actions import confirm
+from napari_flomo.session.earlier_labels import EarlierLabels
+from napari_flomo.session.messages import brought_back_text, other_structures_text
 from napari_flomo.volumes import Volume
 
 Make = Callable[..., Volume]
@@ -176,14 +177,12 @@ def test_slices_accepted_earlier_keep_their_labels(
     key = segmented(session, volume)
     session.image(key).labels.data[1, 5, 5:9] = 3
     accept(session, key, SliceIndex(0, 1))
-    remembered = session.image(key).review.to_dict()
     assert writer.close()
 
     writer = CorrectionWriter(lambda: folder, **QUICK)
     session = Session(worker, writer=writer)
     key = segmented(session, volume)
     image = session.image(key)
-    image.review.restore(remembered)
     assert image.labels.data[1, 5, 5] == 0, "today it shows what the network found"
     accept(session, key, SliceIndex(0, 2))
     assert writer.flush()
@@ -223,42 +222,82 @@ def test_find_earlier_corrections(worker: Worker, folder: Path, stored_cine: Vol
     assert find_earlier(image, folder, "another") is None
     found = find_earlier(image, folder, "reader")
     assert found.slices == {SliceIndex(2, 1), SliceIndex(0, 2)}
-    assert found.differing(image.labels) == {SliceIndex(2, 1)}
-    back = found.over(image.labels)
-    assert (back.data[2, 1, 5, 5:9] == 3).all()
-    assert (back.data != image.labels.data).sum() == 4
-    confirm(image, found.slices)
-    assert image.confirmed == found.slices
-    assert image.review.accepted == 2
+    assert (found.labels.data[2, 1, 5, 5:9] == 3).all()
+    assert (found.day, found.model) == (date.today(), "")
+
+    session.segment(key, "swapped").result(60)  # the same structures with other codes
+    found = find_earlier(image, folder, "reader")
+    assert (found.labels.data[2, 1, 5, 5:9] == 2).all()
+    assert found.model == "toy"
+    card = image.segmentation.card
+    image.segmentation = replace(image.segmentation, card=replace(card, labels=card.labels[:2]))
+    found = find_earlier(image, folder, "reader")
+    assert (len(found.slices), found.labels) == (2, None)
 
 
-def test_earlier_corrections_are_offered(
-    worker: Worker, folder: Path, stored_cine: Volume, tmp_path: Path
+def search(session: Session, key: str) -> EarlierLabels | None:
+    """Search for slices of an earlier day and bring them back, as a viewer does."""
+    before = set(threading.enumerate())
+    session.earlier.search(key)
+    for thread in set(threading.enumerate()) - before:
+        if thread.name == "flomo earlier":
+            thread.join(10)
+    return session.earlier.bring_back(key)
+
+
+def test_earlier_slices_are_brought_back(
+    worker: Worker, folder: Path, stored_cine: Volume, tmp_path: Path, paint: Callable[..., None]
 ) -> None:
-    def recalled(folder: Path, reader: str = "reader") -> tuple[OpenImage, list[Event]]:
+    def opened(folder: Path, reader: str = "reader") -> tuple[Session, str, list[Event]]:
         received: list[Event] = []
         session = Session(worker, writer=CorrectionWriter(lambda: folder, reader=lambda: reader))
-        key = segmented(session, stored_cine)
+        key = session.add(stored_cine, "heart")
+        session.segment(key, "toy", scope=Scope(frames=(0, 1))).result(60)
         session.subscribe(received.append)
-        session.recall(key)
-        for thread in threading.enumerate():
-            if thread.name == "flomo earlier":
-                thread.join(10)
-        return session.image(key), received
+        return session, key, received
 
-    image, received = recalled(folder)
-    review, found = received
-    assert isinstance(review, ReviewChanged)
-    assert isinstance(found, EarlierFound)
-    assert found.earlier.slices == {SliceIndex(2, 1)}, "what is the same needs no question"
-    assert image.review.state(SliceIndex(0, 2)) is SliceState.ACCEPTED
-    assert image.review.state(SliceIndex(2, 1)) is not SliceState.ACCEPTED
-    assert recalled(folder, "another")[1] == []
-    assert recalled(tmp_path / "none")[1] == []
+    session, key, received = opened(folder)
+    image, network = session.image(key), session.image(key).labels.data.copy()
+    step = image.steps.current
+    assert search(session, key).slices == {SliceIndex(0, 2)}
+    session.segment(key, "toy", scope=Scope(frames=(2,))).result(60)
+    assert image.confirmed == {SliceIndex(0, 2)}
+    network[2] = image.labels.data[2]
+    assert search(session, key).slices == {SliceIndex(2, 1)}, "only of what is new"
+    assert search(session, key) is None
+    assert isinstance(received[-1], ReviewChanged)
+    assert image.review.accepted == 2
+    assert image.brought_back == image.confirmed == {SliceIndex(0, 2), SliceIndex(2, 1)}
+    changed = np.flatnonzero(image.labels.data != network)
+    assert len(changed) == 4
+    new = network.flat[changed]
+    session.edit(key, changed, image.labels.data.flat[changed], new, "undo", step=step)
+    assert image.review.accepted == 0
+    assert image.reopened == set(), "the store keeps them"
+
+    session, key, _ = opened(folder)
+    paint(session, key, (0, 2, 3, 3), 3)
+    assert search(session, key) is None, "what was painted today is left alone"
+    assert search(*opened(folder, "another")[:2]) is None
+    assert search(*opened(tmp_path / "none")[:2]) is None
     (folder / "store.json").write_text("{")
-    _, received = recalled(folder)
-    assert received[-1].earlier is None
-    assert "earlier cannot be read" in received[-1].problem
+    session, key, received = opened(folder)
+    assert search(session, key) is None
+    assert "earlier cannot be read" in received[0].problem
+
+
+def test_messages_about_an_earlier_day() -> None:
+    places = frozenset({SliceIndex(0, 1), SliceIndex(0, 2), SliceIndex(0, 4)})
+    labels = Volume.from_array(np.zeros((5, 4, 4), np.uint8))
+    text = brought_back_text(EarlierLabels(places, labels, date(2020, 3, 12), "toy"), "Undo")
+    assert text == (
+        "3 slices that you accepted on 12 March 2020 are shown as you left them (toy proposed "
+        "them); Undo brings the network's labels back."
+    )
+    one = EarlierLabels(frozenset({SliceIndex(0, 1)}), None, date.today())
+    assert other_structures_text(one).startswith(
+        "1 slice that you accepted earlier today has other"
+    )
 
 
 def test_another_run_does_not_change_what_was_accepted(

@@ -18,7 +18,6 @@ from napari_flomo.session import (
     Scope,
     Session,
     note_of,
-    recall_review,
     review_note,
 )
 from napari_flomo.volumes import Volume
@@ -118,7 +117,7 @@ def test_saved_and_remembered(session: Session, key: str, make_cine: Make) -> No
 
     tomorrow = session.add(make_cine(), "tomorrow")
     session.segment(tomorrow, "toy").result(60)
-    recall_review(session.image(tomorrow), preferences.review(image.hash))
+    session.earlier.resume(tomorrow, preferences.review(image.hash))
     assert session.image(tomorrow).phases == image.phases
 
     loaded = session.add(make_cine(), "loaded")
@@ -134,6 +133,6 @@ def test_notes_of_before(session: Session, key: str, make_cine: Make) -> None:
         key, note, image.segmentation.labels, image.labels.with_data(image.labels.data.copy()), {}
     )
     assert frames(session, key) == (1, 2)
-    recall_review(image, image.review.to_dict())
+    session.earlier.resume(key, image.review.to_dict())
     assert frames(session, key) == (1, 2)
     assert np.isfinite(session.measures(key).left.ef_percent)

@@ -172,7 +172,8 @@ def test_another_run_keeps_completed_segments(segmented, oblique):
     assert np.array_equal(painted(logic, scene_image)[0], expected(oblique))
 
 
-def test_undo_of_the_segment_editor_restores_labels(make_logic, oblique):
+@pytest.mark.parametrize("frames", [1, 3])
+def test_undo_of_the_segment_editor_restores_all(make_logic, oblique, frames):
     class Editor:
         """The undo of the widget, with Slicer's own history."""
 
@@ -188,17 +189,36 @@ def test_undo_of_the_segment_editor_restores_labels(make_logic, oblique):
 
     editor = Editor()
     logic = make_logic(host=Panel())
-    node = add_volume(oblique)
+    node = add_volume(oblique) if frames == 1 else add_cine(cine_of(oblique, frames))[0]
     scene_image = run(logic, node)
+    nodes, image = scene_image.nodes, logic.session.image(scene_image.key)
     editor.history.SetSegmentation(scene_image.results.segmentation.GetSegmentation())
-    where = corner(oblique.data.shape, 2, 3)
-    paint(scene_image.results.segmentation, 2, where, node)
-    mine = painted(logic, scene_image)
+    for frame in range(frames):
+        slice_views.jump(nodes, SliceIndex(frame, 2))
+        where = corner(oblique.data.shape, 2, 3 + frame)
+        paint(scene_image.results.segmentation, 2, where, nodes.volume)
+    logic.report_edits(scene_image)
+    logic.presenter.accept(scene_image.key)
+    mine, review = painted(logic, scene_image), image.review.to_dict()
     run(logic, node)
-    assert not np.array_equal(painted(logic, scene_image), mine)
-    assert editor.history.RestorePreviousState()
-    assert np.array_equal(painted(logic, scene_image), mine)
-    assert logic.report_edits(scene_image) == [SliceIndex(0, 2)], "the session hears of it"
+    network = painted(logic, scene_image)
+    assert not np.array_equal(network[frames - 1], mine[frames - 1])
+    assert image.review.accepted == 0
+    slice_views.jump(nodes, SliceIndex(0, 2))
+    for step, labels, states in (
+        (editor.history.RestorePreviousState, mine, review),
+        (editor.history.RestoreNextState, network, None),
+        (editor.history.RestorePreviousState, mine, review),
+    ):
+        assert step()
+        logic.report_edits(scene_image)
+        for frame in range(frames):
+            slice_views.jump(nodes, SliceIndex(frame, 2))
+        slice_views.jump(nodes, SliceIndex(0, 2))
+        assert np.array_equal(painted(logic, scene_image), labels)
+        assert np.array_equal(image.labels.data.reshape(labels.shape), labels)
+        assert image.review.accepted == (0 if states is None else 1)
+        assert states is None or image.review.to_dict() == states
 
 
 def test_review_and_accept(make_logic, oblique):

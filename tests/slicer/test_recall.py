@@ -20,7 +20,7 @@ from helpers import (
 )
 
 from napari_flomo.corrections import default_store, replay
-from napari_flomo.session import SliceIndex, SliceState
+from napari_flomo.session import SliceIndex
 
 
 @pytest.fixture
@@ -43,44 +43,26 @@ def yesterday(driver, oblique, program):
     return wanted
 
 
-def test_bring_back_and_undo(driver, oblique, yesterday):
+def test_accepted_slices_come_back(driver, oblique, yesterday):
     ui, review = driver.panel.segment.ui, driver.panel.review.ui
     driver.run(add_volume(oblique, "today"))
     logic, scene_image = driver.panel.logic, driver.panel.current
-    driver.wait(lambda: ui.message.text == "You corrected a slice of this image before.")
+    driver.wait(lambda: "2 slices that you accepted earlier today are shown" in ui.message.text)
     image = logic.session.image(scene_image.key)
-    assert image.review.state(SliceIndex(0, 2)) is SliceState.ACCEPTED, "its labels are the same"
-    assert image.review.state(SliceIndex(0, 1)) is not SliceState.ACCEPTED
-    assert np.array_equal(painted(logic, scene_image)[0], expected(oblique))
-    driver.click(ui.messageButton)
     assert np.array_equal(painted(logic, scene_image)[0], yesterday)
     assert np.array_equal(image.labels.data, yesterday)
-    assert image.review.state(SliceIndex(0, 1)) is SliceState.ACCEPTED
     assert [review.reviewTable.item(row, 2).text() for row in range(4)].count("accepted") == 2
-    assert not ui.messageButton.visible
     review.editor.undo()
     driver.wait(lambda: not scene_image.painted_frames)
     assert np.array_equal(painted(logic, scene_image)[0], expected(oblique))
-    assert image.review.state(SliceIndex(0, 1)) is not SliceState.ACCEPTED
+    assert image.review.accepted == 0
+    review.editor.redo()
+    driver.wait(lambda: not scene_image.painted_frames)
+    assert np.array_equal(painted(logic, scene_image)[0], yesterday)
+    assert image.review.accepted == 2
 
 
-def test_offered_while_the_image_is_chosen(driver, oblique, yesterday):
-    ui = driver.panel.segment.ui
-    node = add_volume(oblique, "today")
-    driver.run(node)
-    driver.wait(lambda: ui.messageButton.visible)
-    driver.run(add_volume(oblique_heart(seed=1), "another"))
-    driver.panel.segment.say("Something else.")
-    assert not ui.messageButton.visible
-    driver.choose(node)
-    assert ui.messageButton.visible
-    driver.run(node)
-    assert driver.panel.logic.session.image(driver.panel.current.key).earlier is None, (
-        "another run was asked for instead"
-    )
-
-
-def test_no_offer_for_an_uncorrected_image(driver, oblique, yesterday):
+def test_nothing_comes_back_for_another_image(driver, oblique, yesterday):
     driver.run(add_volume(oblique_heart(seed=1), "another"))
     for _ in range(20):
         driver.wait(lambda: True)
@@ -111,11 +93,10 @@ def test_restored_frame_of_a_cine_is_in_the_journal(make_logic, program):
     program.slice_view("Red")
     _, sequence, _ = add_cine(cine, "today")
     scene_image = run(logic, sequence)
-    while logic.session.image(scene_image.key).earlier is None:
-        logic.queue.drain()
     slice_views.jump(scene_image.nodes, SliceIndex(0, 2))
     paint(scene_image.results.segmentation, 2, corner(cine.data.shape, 2), scene_image.nodes.volume)
-    logic.presenter.bring_back(scene_image.key)
+    while not logic.session.image(scene_image.key).confirmed:
+        logic.queue.drain()
     wanted[0][corner(cine.data.shape, 2)] = 2
     assert np.array_equal(painted(logic, scene_image), wanted)
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode") == 1

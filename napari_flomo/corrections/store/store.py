@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 
@@ -180,6 +181,20 @@ class CorrectionStore:
         """
         records = self.records(report=lambda _: None)
         return [record for record in records if record.image.sha256 == image_hash]
+
+    def written(self, record: Record) -> datetime:
+        """Return when the files of a revision were written here; no record contains a date.
+
+        Raises
+        ------
+        FlomoError
+            If it was deleted meanwhile.
+        """
+        path = self._layout.record(record.id, record.revision)
+        try:
+            return datetime.fromtimestamp(path.stat().st_mtime)
+        except OSError as error:
+            raise FlomoError(f"The correction {record.id} was deleted meanwhile.") from error
 
     def revisions(self, id: str) -> list[int]:
         """Return the numbers of the revisions of a correction, ascending."""

@@ -121,7 +121,6 @@ class Widget:
             self.say(str(error), "warning")
         if self.current is not None:
             slice_views.show_image(self.current.nodes)
-            self.segment.offer_earlier()
         self.review.refresh()
 
     def tick(self) -> None:

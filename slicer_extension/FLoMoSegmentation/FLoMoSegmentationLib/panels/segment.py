@@ -209,15 +209,6 @@ class SegmentPanel(Panel):
             progress_bar.start(self.ui.progress)
             self.host.poll_often()
 
-    def offer_earlier(self) -> None:
-        """Offer the labels of the chosen image that were accepted on an earlier day."""
-        current = self.host.current
-        if current is None:
-            return
-        message = self.host.logic.presenter.earlier_message(current.key)
-        if message is not None:
-            self.show_message(message)
-
     def say(self, text: str, level: str = "info") -> None:
         """Show one sentence in place of the last message."""
         self.show_message(Message(text, level))
