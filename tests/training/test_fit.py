@@ -106,6 +106,7 @@ def read_curves(run: Path) -> list[tuple[str, str, str]]:
 
 @pytest.mark.slow
 def test_the_mean_of_the_weights_is_exported(dataset, recipe, tmp_path):
+    recipe = replace(recipe, epochs=2)
     last = load_file(train(recipe, dataset, tmp_path / "last") / "model.safetensors")
     averaged = replace(recipe, average=0.9)
     mean = load_file(train(averaged, dataset, tmp_path / "mean") / "model.safetensors")
@@ -150,9 +151,10 @@ def test_run_interrupted_before_export_is_completed(
 
 @pytest.mark.slow
 def test_a_run_starts_from_the_weights_of_a_model(dataset, recipe, tmp_path):
+    recipe = replace(recipe, epochs=1)
     parent = train(recipe, dataset, tmp_path / "parent")
     still = replace(recipe.optimiser, learning_rate=1e-12, weight_decay=0.0)
-    heir = replace(recipe, epochs=1, optimiser=still, start_from=str(parent))
+    heir = replace(recipe, optimiser=still, start_from=str(parent))
     child = train(heir, dataset, tmp_path / "child")
     before, after = (load_file(folder / "model.safetensors") for folder in (parent, child))
     for name, value in before.items():
@@ -170,7 +172,7 @@ def test_weights_of_another_architecture_are_rejected(dataset, new_content, tmp_
 @pytest.mark.slow
 def test_two_processes_share_the_slices_and_make_one_model(dataset, new_content, tmp_path):
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(json.dumps(new_content() | {"epochs": 2}))
+    recipe.write_text(json.dumps(new_content() | {"epochs": 1}))
     command = [sys.executable, "-m", "napari_flomo", "train", str(recipe), "--data", str(dataset)]
     command += ["--out", str(tmp_path / "run"), "--accelerator", "cpu", "--devices", "2"]
     done = subprocess.run(
@@ -182,7 +184,7 @@ def test_two_processes_share_the_slices_and_make_one_model(dataset, new_content,
     assert facts["recipe"]["hardware"]["devices"] == 2
     with (tmp_path / "run" / CURVES).open(newline="") as file:
         # Twelve slices: six for each process, of which batches of four take one each.
-        assert [float(row["slices"]) for row in csv.DictReader(file)] == [8, 8]
+        assert [float(row["slices"]) for row in csv.DictReader(file)] == [8]
 
 
 def test_processes_get_disjoint_shares(monkeypatch):

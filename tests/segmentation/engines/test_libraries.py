@@ -59,7 +59,7 @@ def test_agrees_with_the_network(engine, name, card, repository, networks):
         check_agreement(made.kind, found, truth, sure)
         check_agreement(made.kind, made(images[:1]), Output(truth.logits[:1]), sure)
     assert [parameter.requires_grad for parameter in network.parameters()] == before
-    if hasattr(made, "dump"):
+    if name == "dynunet":  # made again from the cached graph
         again = make_engine(engine, network, **options, graph=made.dump())
         check_agreement(made.kind, again(images), Output(truth.logits), sure)
 
