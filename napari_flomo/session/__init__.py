@@ -24,6 +24,7 @@ from napari_flomo.jobs import (
     python_spawner,
 )
 from napari_flomo.session import cine_messages, messages, uncertainty_maps
+from napari_flomo.session.colours import STATE_COLOURS, structure_colours
 from napari_flomo.session.correction_writer import CorrectionWriter
 from napari_flomo.session.events import (
     AutosaveChanged,
@@ -61,6 +62,7 @@ from napari_flomo.session.session import Session
 from napari_flomo.session.viewer import ViewerAdapter
 
 __all__ = [
+    "STATE_COLOURS",
     "AutosaveChanged",
     "Busy",
     "Choice",
@@ -104,5 +106,6 @@ __all__ = [
     "note_of",
     "python_spawner",
     "review_note",
+    "structure_colours",
     "uncertainty_maps",
 ]

@@ -11,6 +11,7 @@ from napari_flomo.corrections import Replay, UnfinishedJournal
 from napari_flomo.jobs import Problem, Progress
 from napari_flomo.measures import agreement_limits
 from napari_flomo.models import ModelCard, ModelState
+from napari_flomo.session.colours import structure_colours
 from napari_flomo.session.earlier_labels import EarlierLabels
 from napari_flomo.session.events import CorrectionKept
 from napari_flomo.session.overwrite import Overwritten
@@ -265,8 +266,9 @@ def time_left(seconds: float) -> str:
 
 def card_text(card: ModelCard) -> str:
     """Describe structures, accuracy and licence of a model in rich text."""
+    colours = structure_colours(card.labels)
     swatches = " ".join(
-        f'<span style="color:{label.colour}">&#9632;</span>&nbsp;' + label.name
+        f'<span style="color:{colours[label.code]}">&#9632;</span>&nbsp;' + label.name
         for label in card.labels[1:]
     )
     dice = card.metrics.get("mean_dice")

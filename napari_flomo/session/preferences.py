@@ -28,6 +28,7 @@ class _Remembered:
     model: str | None = None
     device: str = "auto"
     mirrored: bool = False
+    contours: bool = False
     reader: str = "reader"
     keep_corrections: bool = True
     name_by_folder: bool = False
@@ -107,6 +108,15 @@ class Preferences:
     @mirrored.setter
     def mirrored(self, mirrored: bool) -> None:
         self._change(mirrored=mirrored)
+
+    @property
+    def contours(self) -> bool:
+        """Whether labels are shown as contours, so that the image below is not covered."""
+        return self._content.contours
+
+    @contours.setter
+    def contours(self, contours: bool) -> None:
+        self._change(contours=contours)
 
     @property
     def reader(self) -> str:

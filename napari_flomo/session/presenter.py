@@ -199,6 +199,18 @@ class Presenter:
             raise FlomoError(cine_messages.PHASES_UNKNOWN)
         self.go_to(image.key, self._viewer.position(image.key)._replace(frame=frame))
 
+    # Contours
+
+    @property
+    def contours(self) -> bool:
+        """Whether labels are shown as contours."""
+        return self._preferences.contours
+
+    def show_contours(self, contours: bool) -> None:
+        """Show the labels of all images as contours, or filled; also in later sessions."""
+        self._preferences.contours = contours
+        self._viewer.show_contours(contours)
+
     # Corrections of an earlier day
 
     def bring_back(self, key: str) -> None:
@@ -210,7 +222,7 @@ class Presenter:
         if earlier.labels is None:
             text = messages.other_structures_text(earlier)
         else:
-            self._viewer.show_labels(key)
+            self._show_labels(key)
             text = messages.brought_back_text(earlier, self._viewer.undo_hint)
         remarks = remarks_of(image)
         level = "warning" if remarks or earlier.labels is None else "info"
@@ -269,7 +281,7 @@ class Presenter:
             except FlomoError:
                 self._viewer.remove_image(key)
                 raise
-        self._viewer.show_labels(key)
+        self._show_labels(key)
         known = self._session.image(key).segmentation
         hint = "" if known is None or known.uncertainty else f" {messages.NO_MAPS_HINT}"
         text = messages.restored_text(found) + hint
@@ -305,7 +317,7 @@ class Presenter:
         if run.only_maps:
             self._viewer.show_map(image.key, self._wanted.get(image.key, ""))
             return
-        self._viewer.show_labels(image.key)
+        self._show_labels(image.key)
         if image not in self._session.images:
             return  # the viewer closed it, because it was changed meanwhile
         remembered = self._preferences.review(image.hash)
@@ -329,6 +341,10 @@ class Presenter:
         else:
             self._viewer.go_to(image.key, index)
         return index
+
+    def _show_labels(self, key: str) -> None:
+        self._viewer.show_labels(key)
+        self._viewer.show_contours(self._preferences.contours)
 
     def _set_phases(self, image: OpenImage, before: HeartPhases, text: str) -> None:
         """Remember the phases of an image, and say that they changed, with a way back."""

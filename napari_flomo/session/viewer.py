@@ -61,5 +61,8 @@ class ViewerAdapter(Protocol):
         step of undo; an undo or redo that leads back is reported to `Session.edit` with its step.
         """
 
+    def show_contours(self, contours: bool) -> None:
+        """Show the labels of all images as contours, or filled."""
+
     def show_map(self, key: str, name: str = "") -> None:
         """Show an uncertainty map; by default the one that was shown before."""

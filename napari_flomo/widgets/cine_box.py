@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from napari_flomo.measures import PHASES, HeartCodes, Phase
 from napari_flomo.session import cine_messages
@@ -41,12 +41,10 @@ class CineBox(QWidget):
         automatic.setToolTip(cine_messages.AUTOMATIC_PHASES[1])
         automatic.triggered.connect(partial(self._attempt, presenter.automatic_phases))
         self.menu.setToolTipsVisible(True)
-        self.set_button = QToolButton()
-        self.set_button.setText(cine_messages.SET_PHASE[0])
+        self.set_button = QPushButton(cine_messages.SET_PHASE[0])
         self.set_button.setToolTip(cine_messages.SET_PHASE[1])
         self.set_button.setMenu(self.menu)
-        self.set_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        row.addWidget(self.set_button)
+        row.addWidget(self.set_button, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(row)

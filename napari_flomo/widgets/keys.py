@@ -50,11 +50,17 @@ def previous_label(viewer: napari.viewer.Viewer) -> None:
     _attempt(viewer, lambda viewer_state: _step_label(viewer_state, -1))
 
 
+def toggle_contours(viewer: napari.viewer.Viewer) -> None:
+    """Show labels as contours, or filled."""
+    _attempt(viewer, lambda state: state.presenter.show_contours(not state.presenter.contours))
+
+
 SHORTCUTS: tuple[tuple[str, Callable[[napari.viewer.Viewer], None], str], ...] = (
     ("N", next_uncertain, "next uncertain slice"),
     ("Shift-N", previous_uncertain, "previous uncertain slice"),
     ("A", accept, "accept the slice and go to the next"),
     ("U", toggle_uncertainty, "show or hide the uncertainty"),
+    ("Shift-C", toggle_contours, "show the labels as contours, or filled"),
     (".", next_label, "paint with the next label"),
     (",", previous_label, "paint with the previous label"),
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import Choice, Message, SliceIndex, messages, uncertainty_maps
 from napari_flomo.widgets import label_events, navigation, results
-from napari_flomo.widgets.layers import Grid
+from napari_flomo.widgets.layers import KEY, Grid
 from napari_flomo.widgets.lazy_image import wants_computing
 
 if TYPE_CHECKING:
@@ -112,6 +112,12 @@ class NapariAdapter:
         self.show_map(key)
         images.viewer.layers.selection.active = entry.labels
         images.current_changed.emit()
+
+    def show_contours(self, contours: bool) -> None:
+        """Show the labels of all images and label files as contours, or filled."""
+        for layer in self._images.viewer.layers:
+            if KEY in layer.metadata and hasattr(layer, "contour") and layer.editable:
+                results.show_contours(layer, contours)
 
     def show_map(self, key: str, name: str = "") -> None:
         """Show an uncertainty map; by default the one that was chosen last."""

@@ -23,6 +23,7 @@ from napari_flomo.volumes import (
     whole_labels,
 )
 from napari_flomo.volumes.dicom import SeveralSeries
+from napari_flomo.widgets.label_files import label_arguments
 from napari_flomo.widgets.layers import KEY, layer_of_volume
 from napari_flomo.widgets.opening import holds_dicom, is_dicom_file, opening_of, volume_groups
 from napari_flomo.widgets.series_dialog import ask_for_series
@@ -76,7 +77,7 @@ def read_layers(path: Path_ | Sequence[Path_]) -> list[LayerData]:
     for group in groups:
         volume = _read(group) if group else None
         if volume is not None:
-            data, arguments, kind = layer_data(_with_notes(volume))
+            data, arguments, kind = layer_data(_with_notes(volume), group[0])
             name = image_name(volume, group[0], by_folder=by_folder)
             layers.append((data, arguments | {"name": name}, kind))
     return layers or NOTHING
@@ -101,13 +102,17 @@ def _with_notes(volume: Volume) -> Volume:
     return volume
 
 
-def layer_data(volume: Volume) -> LayerData:
-    """Return the layer of a volume: labels where name and values say so, else an image."""
+def layer_data(volume: Volume, path: Path | None = None) -> LayerData:
+    """Return the layer of a volume: labels where name and values say so, else an image.
+
+    ``path`` is the file that the volume was read from.
+    """
     arguments = layer_of_volume(volume)
     if "channels" in volume.axes:
         return volume.data, arguments | {"rgb": True}, "image"
     if (labels := _labels_in(volume)) is not None:
-        return labels, arguments | {"metadata": {KEY: volume.with_data(labels)}}, "labels"
+        arguments |= {"metadata": {KEY: volume.with_data(labels)}}
+        return labels, arguments | label_arguments(labels, path), "labels"
     return volume.data, arguments | {"contrast_limits": contrast_limits(volume.data)}, "image"
 
 

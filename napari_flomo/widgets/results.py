@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_flomo.session import messages
+from napari_flomo.session import messages, structure_colours
 from napari_flomo.volumes import Volume
 from napari_flomo.widgets import overlay
 from napari_flomo.widgets.layers import KEY, SAVED, Grid, transform_of
@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
     from napari.utils import DirectLabelColormap
 
-    from napari_flomo.models import ModelCard
+    from napari_flomo.models import Label, ModelCard
 
 BRUSH_MM = 6.0
 """Diameter of the brush at first; the wall of a ventricle is about 10 mm thick."""
+
+FILLED_OPACITY, CONTOUR_OPACITY = 0.55, 1.0
+"""Opacity of filled labels and of contours, unless the user changes it."""
 
 ADDED, REMOVED, OTHER = 1, 2, 3
 CHANGES = {
@@ -32,16 +35,16 @@ CHANGES = {
 }
 
 
-def label_colours(card: ModelCard) -> DirectLabelColormap:
-    """Return the colours of a card; codes that it does not know are grey."""
+UNKNOWN = "#9ca3af"
+"""Colour of codes without a structure."""
+
+
+def label_colours(labels: Sequence[Label]) -> DirectLabelColormap:
+    """Return the colours of labels; other codes are grey."""
     from napari.utils import DirectLabelColormap
 
-    colours: dict[int | None, Any] = defaultdict(lambda: "#9ca3af")
-    colours[None] = "#9ca3af"
-    colours[0] = "transparent"
-    for label in card.labels[1:]:
-        colours[label.code] = label.colour
-    return DirectLabelColormap(color_dict=colours)
+    known: dict[Any, Any] = {None: UNKNOWN, 0: "transparent", **structure_colours(labels)}
+    return DirectLabelColormap(color_dict=defaultdict(lambda: UNKNOWN, known))
 
 
 def add_labels(
@@ -59,7 +62,7 @@ def add_labels(
     layer = Labels(
         grid.layer_data(labels),
         name=f"{image.name} labels",
-        opacity=0.55,
+        opacity=FILLED_OPACITY,
         metadata={KEY: grid, SAVED: saved},
         **transform_of(image),
     )
@@ -73,8 +76,8 @@ def add_labels(
 
 def show_card(layer: Labels, card: ModelCard) -> None:
     """Give a labels layer the colours and the names of a model."""
-    layer.colormap = label_colours(card)
-    layer.features = _names(card)
+    layer.colormap = label_colours(card.labels)
+    layer.features = label_names(card.labels)
 
 
 def add_uncertainty(
@@ -125,7 +128,7 @@ def add_network_contours(
     layer = Labels(
         grid.layer_data(labels),
         name=messages.proposed_name(image.name),
-        colormap=label_colours(card),
+        colormap=label_colours(card.labels),
         opacity=1.0,
         metadata={KEY: grid},
         **transform_of(image),
@@ -134,6 +137,16 @@ def add_network_contours(
     layer.editable = False
     viewer.layers.append(layer)
     return layer
+
+
+def show_contours(layer: Labels, contours: bool) -> None:
+    """Show labels as contours, or filled; an opacity that the user chose is kept."""
+    before, after = (FILLED_OPACITY, CONTOUR_OPACITY)[:: 1 if contours else -1]
+    if bool(layer.contour) is contours:
+        return
+    layer.contour = int(contours)
+    if layer.opacity == before:
+        layer.opacity = after
 
 
 def changes(before: NDArray[Any], after: NDArray[Any]) -> NDArray[np.uint8]:
@@ -163,11 +176,11 @@ def replace_voxels(layer: Labels, wanted: NDArray[np.integer]) -> None:
     layer.refresh()
 
 
-def _names(card: ModelCard) -> dict[str, list[Any]]:
-    """Return the names of the codes as napari shows them under the mouse."""
+def label_names(labels: Sequence[Label]) -> dict[str, list[Any]]:
+    """Return the names of codes as napari shows them under the mouse."""
     return {
-        "index": [label.code for label in card.labels],
-        "structure": [label.name for label in card.labels],
+        "index": [label.code for label in labels],
+        "structure": [label.name for label in labels],
     }
 
 

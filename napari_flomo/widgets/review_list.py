@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QEvent, QModelIndex, QPersistentModelIndex, Qt, Signal
-from qtpy.QtGui import QColor, QKeyEvent, QResizeEvent
+from qtpy.QtGui import QKeyEvent, QResizeEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -17,11 +17,6 @@ from qtpy.QtWidgets import (
 from napari_flomo.session import Review, SliceIndex, SliceState, messages
 from napari_flomo.widgets.fitting import CELL_MARGIN, fit_columns, longest_word
 
-_STATE_COLOURS = {
-    SliceState.OPEN: None,
-    SliceState.SEEN: "#4c8bf5",
-    SliceState.ACCEPTED: "#3fa45b",
-}
 _SYMBOLS = {str(SliceState.OPEN): "", str(SliceState.SEEN): "•", str(SliceState.ACCEPTED): "✓"}
 """Signs of the states where there is no room for the words."""
 
@@ -62,13 +57,15 @@ class ReviewList(QTableWidget):
         self.setRowCount(len(self.slices))
         for row, index in enumerate(self.slices):
             assert review is not None
-            colour = _STATE_COLOURS[review.state(index)]
+            accepted = review.state(index) is SliceState.ACCEPTED
             for column, text in enumerate(messages.review_row(review, index, moving)):
                 item = self.item(row, column) or _new_item(self, row, column)
                 item.setText(text)
                 if column == _STATE:
                     item.setToolTip(text)
-                    item.setData(Qt.ItemDataRole.ForegroundRole, QColor(colour) if colour else None)
+                    font = item.font()
+                    font.setBold(accepted)
+                    item.setFont(font)
         if self.slices != before:
             self._fit_columns()
 

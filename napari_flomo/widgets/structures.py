@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_flomo.session import cine_messages, messages
+from napari_flomo.session import cine_messages, messages, structure_colours
 
 if TYPE_CHECKING:
     from napari_flomo.models import Label
@@ -69,18 +69,19 @@ class Structures(QWidget):
             item.widget().hide()  # now; it is deleted when Qt comes to it
             item.widget().deleteLater()
         self._shown = labels
+        colours = structure_colours(labels)
         self.brushes, self.sizes, self.locks = {}, {}, {}
         for label in labels:
-            self._rows.addWidget(self._new_row(label))
+            self._rows.addWidget(self._new_row(label, colours[label.code]))
 
-    def _new_row(self, label: Label) -> QWidget:
+    def _new_row(self, label: Label, colour: str) -> QWidget:
         """Return the row of a structure: brush, name, size and lock."""
         brush = QPushButton()
         brush.setCheckable(True)
         brush.setFixedSize(22, 22)
         brush.setStyleSheet(
-            f"QPushButton {{ background: {label.colour}; border: 2px solid transparent; }}"
-            "QPushButton:checked { border: 2px solid white; }"
+            f"QPushButton {{ background: {colour}; border: 2px solid transparent; }}"
+            "QPushButton:checked { border: 2px solid palette(window-text); }"
         )
         brush.setToolTip(f"Paint {label.name}")
         brush.setAccessibleName(f"Paint {label.name}")

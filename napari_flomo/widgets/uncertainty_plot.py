@@ -9,13 +9,9 @@ from qtpy.QtCore import QEvent, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from napari_flomo.session import SliceState
+from napari_flomo.session import STATE_COLOURS, SliceState
 
-_BARS = {
-    SliceState.OPEN: QColor("#e0a030"),
-    SliceState.SEEN: QColor("#4c8bf5"),
-    SliceState.ACCEPTED: QColor("#3fa45b"),
-}
+_BARS = {state: QColor(colour) for state, colour in STATE_COLOURS.items()}
 _NEVER_SEGMENTED = QColor(128, 128, 128, 60)
 
 

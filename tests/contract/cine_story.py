@@ -18,10 +18,13 @@ def tell_of_phases(stage: Stage) -> None:
     key = image.key
     with pytest.raises(FlomoError, match="not known"):
         presenter.go_to_phase(key, "ES")
+    presenter.show_contours(True)
+    assert stage.contours()
     presenter.segment(key, "toy", "cpu", Scope())
     stage.wait(lambda: stage.session.running is None)
     chosen = image.phases
     assert not chosen.pinned
+    assert stage.contours()
 
     presenter.go_to(key, SliceIndex(0, 1))
     presenter.go_to_phase(key, "ES")

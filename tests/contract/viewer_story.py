@@ -53,6 +53,9 @@ class Stage(Protocol):
     def answer(self, title: str) -> None:
         """Click a button of the message on the screen."""
 
+    def contours(self) -> bool:
+        """Return True if the labels are shown as contours."""
+
     def shown(self) -> np.ndarray:
         """Return the labels on the screen, ``(slices, rows, columns)``."""
 

@@ -233,15 +233,18 @@ def test_buttons_of_the_phases(bench: Any, reviewed: Any) -> None:
     assert (diastole.isChecked(), systole.isChecked()) == (True, False)
 
     def choose(rows: int) -> None:
-        """Open the menu with the mouse, and choose by keyboard; the menu waits for that."""
+        """Open the menu with the mouse, and choose by keyboard."""
+        chosen: list[int] = []
 
         def keys() -> None:
             for _ in range(rows):
                 bench.qtbot.keyClick(box.menu, Qt.Key.Key_Down)
             bench.qtbot.keyClick(box.menu, Qt.Key.Key_Return)
+            chosen.append(rows)
 
         QTimer.singleShot(100, keys)
         bench.click(box.set_button)
+        bench.qtbot.waitUntil(lambda: bool(chosen))
 
     bench.viewer.dims.current_step = (2, 3, 0, 0)
     choose(2)
@@ -256,6 +259,17 @@ def test_buttons_of_the_phases(bench: Any, reviewed: Any) -> None:
     choose(7)
     assert systole.text() == "ES 1"
     assert not image.phases.pinned
+
+
+def test_contours_by_key(bench: Any, reviewed: Any, make_heart: Callable[..., Volume]) -> None:
+    bench.press(Qt.Key.Key_C, Qt.KeyboardModifier.ShiftModifier)
+    assert reviewed.labels.contour == 1
+    assert bench.viewer_state.preferences.contours
+    another = bench.add(make_heart(), "another")
+    bench.run()
+    assert another.labels.contour == 1
+    bench.press(Qt.Key.Key_C, Qt.KeyboardModifier.ShiftModifier)
+    assert (reviewed.labels.contour, another.labels.contour) == (0, 0)
 
 
 def test_remembered_choices(bench: Any, reviewed: Any, data_home: Path) -> None:

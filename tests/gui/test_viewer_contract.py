@@ -49,6 +49,9 @@ class NapariStage:
         layer.data_setitem(np.nonzero(shown), np.full(where.sum(), code))
         self.wait(lambda: (self.labels.data[shown] == code).all() and self.measured())
 
+    def contours(self) -> bool:
+        return self.entry.labels.contour > 0
+
     def answer(self, title: str) -> None:
         buttons = self.bench.review.message.buttons
         self.bench.click(next(one for one in buttons if one.text() == title))

@@ -12,6 +12,7 @@ from FLoMoSegmentationLib.segment_nodes import terminology_entry
 from helpers import add_volume, paint
 
 from napari_flomo.models import Label, info
+from napari_flomo.session import structure_colours
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_names_colours_and_terms(scene_with, card):
         assert segment.GetName() == label.name
         assert segment.GetLabelValue() == label.code
         red, green, blue = (round(255 * share) for share in segment.GetColor())
-        assert f"#{red:02x}{green:02x}{blue:02x}" == label.colour
+        assert f"#{red:02x}{green:02x}{blue:02x}" == structure_colours(card.labels)[label.code]
         term = slicer.vtkSlicerTerminologyEntry()
         text = compat.terminology(segment)
         logic = slicer.vtkSlicerTerminologiesModuleLogic
@@ -99,9 +100,9 @@ def test_other_libraries_read_seg_nrrd(program, scene_with, oblique, labels, car
         one = by_value[label.code]
         assert one["name"] == label.name
         assert one["terminology"]["type"] == ["SCT", label.snomed.code, label.snomed.meaning]
-        assert np.allclose(
-            one["color"], [int(label.colour[i : i + 2], 16) / 255 for i in (1, 3, 5)], atol=1e-3
-        )
+        colour = structure_colours(card.labels)[label.code]
+        rgb = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        assert np.allclose(one["color"], rgb, atol=1e-3)
     lps = np.diag([-1.0, -1, 1, 1]) @ grid.affine_ras()
     assert np.allclose(found["ijkToLPS"], lps)
 

@@ -49,6 +49,9 @@ class SlicerStage:
         paint(self.scene_image.results.segmentation, code, where, self.scene_image.nodes.volume)
         self.wait(lambda: not self.scene_image.painted_frames)
 
+    def contours(self):
+        return not self.scene_image.results.segmentation.GetDisplayNode().GetVisibility2DFill()
+
     def answer(self, title):
         button = self.driver.panel.segment.ui.messageButton
         assert button.text == title

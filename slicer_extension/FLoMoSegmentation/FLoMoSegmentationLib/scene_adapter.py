@@ -173,6 +173,13 @@ class SceneAdapter:
         scene_image.painted_frames.clear()
         self._host.refresh()
 
+    def show_contours(self, contours: bool) -> None:
+        """Show the labels of all images as outlines, or filled."""
+        for scene_image in self._images.opened:
+            node = scene_image.segmentation
+            if node is not None and node.GetDisplayNode() is not None:
+                node.GetDisplayNode().SetVisibility2DFill(not contours)
+
     def show_map(self, key: str, name: str = "") -> None:
         """Show an uncertainty map; by default the one shown before."""
         scene_image = self._image(key)

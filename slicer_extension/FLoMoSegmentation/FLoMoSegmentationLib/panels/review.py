@@ -37,6 +37,8 @@ class ReviewPanel(Panel):
         table.setColumnCount(len(messages.REVIEW_COLUMNS))
         table.setHorizontalHeaderLabels([title for title, _tip in messages.REVIEW_COLUMNS])
         table.connect("cellClicked(int,int)", self.on_row)
+        ui.contours.setChecked(host.logic.presenter.contours)
+        ui.contours.connect("toggled(bool)", host.logic.presenter.show_contours)
         ui.nextButton.connect("clicked(bool)", self.on_next)
         ui.previousButton.connect("clicked(bool)", self.on_previous)
         ui.acceptButton.connect("clicked(bool)", self.on_accept)
