@@ -59,10 +59,13 @@ from napari_flomo.session.review import Review, SliceIndex, SliceState
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
 from napari_flomo.session.session import Session
+from napari_flomo.session.tools import IN_MILLIMETRES, TOOLS, ToolName, use_tool
 from napari_flomo.session.viewer import ViewerAdapter
 
 __all__ = [
+    "IN_MILLIMETRES",
     "STATE_COLOURS",
+    "TOOLS",
     "AutosaveChanged",
     "Busy",
     "Choice",
@@ -98,6 +101,7 @@ __all__ = [
     "SliceState",
     "Spawn",
     "State",
+    "ToolName",
     "ViewerAdapter",
     "Worker",
     "cine_messages",
@@ -108,4 +112,5 @@ __all__ = [
     "review_note",
     "structure_colours",
     "uncertainty_maps",
+    "use_tool",
 ]

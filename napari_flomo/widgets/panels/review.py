@@ -30,6 +30,7 @@ from napari_flomo.widgets.panels.panel import Panel, button, note
 from napari_flomo.widgets.panels.uncertainty_box import UncertaintyBox
 from napari_flomo.widgets.review_list import ReviewList
 from napari_flomo.widgets.structures import Structures
+from napari_flomo.widgets.tools_box import ToolsBox
 from napari_flomo.widgets.uncertainty_plot import UncertaintyPlot
 from napari_flomo.widgets.viewer_state import viewer_state_of
 from napari_flomo.widgets.writer import write_layer
@@ -82,6 +83,7 @@ class ReviewPanel(Panel):
         self.kept.setVisible(False)
         self.uncertainty = UncertaintyBox(self.viewer_state)
         self.structures = Structures(self.viewer_state)
+        self.tools = ToolsBox(self.viewer_state, self.attempt)
         self.cine = CineBox(self.viewer_state)
         self.compare = CompareBox(self.viewer_state)
         self.save_button = button(
@@ -96,6 +98,7 @@ class ReviewPanel(Panel):
         layout.addWidget(self.kept)
         for title, widget in (
             ("Structures", self.structures),
+            ("Tools", self.tools),
             ("Uncertainty", self.uncertainty),
             ("Before and after", self.compare),
         ):
@@ -123,6 +126,7 @@ class ReviewPanel(Panel):
         entry = self.viewer_state.current
         self.save_button.setEnabled(entry is not None and entry.labels is not None)
         self._show_kept()
+        self.tools.refresh()
         self.uncertainty.refresh()
         self.compare.refresh()
         self._on_moved()
