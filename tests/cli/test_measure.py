@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from napari_flomo import cli
 from napari_flomo.volumes import Volume, write
 
 CODES = "1=left ventricle, 2=myocardium"
@@ -27,13 +26,14 @@ def cine(tmp_path: Path) -> Path:
     return tmp_path / "cine.nii.gz"
 
 
-def flomo(*arguments: object) -> int:
-    return cli.main(["measure", *map(str, arguments)])
+@pytest.fixture
+def measure(flomo):
+    """Run ``flomo measure``."""
+    return partial(flomo, "measure")
 
 
-def test_labels_of_another_program(cine, capsys):
-    assert flomo(cine, "--codes", CODES, "--height", 180, "--weight", 80) == 0
-    out = capsys.readouterr().out
+def test_labels_of_another_program(cine, measure):
+    out = measure(cine, "--codes", CODES, "--height", 180, "--weight", 80)[0]
     assert out.startswith("Codes: 1 left ventricle, 2 myocardium\nEnd diastole: frame 0, end")
     assert "left ventricle: EDV 113" in out
     assert "right ventricle" not in out
@@ -41,9 +41,8 @@ def test_labels_of_another_program(cine, capsys):
     assert "Per m2 of body surface (2.00 m2" in out
 
 
-def test_json_has_every_frame_and_pinned_phases(cine, capsys):
-    assert flomo(cine, "--codes", CODES, "--es", 3, "--json") == 0
-    report = json.loads(capsys.readouterr().out)
+def test_json_has_every_frame_and_pinned_phases(cine, answer):
+    report = answer("measure", cine, "--codes", CODES, "--es", 3)
     assert report["heart"]["phases"]["left"] == {"ED": 0, "ES": 3, "pinned": ["ES"]}
     assert [one["frame"] for one in report["structures"]] == [0, 0, 1, 1, 2, 2, 3, 3]
     assert report["wall"]["ED"]["mean_mm"] == pytest.approx(9, rel=0.02)
@@ -58,21 +57,19 @@ def test_json_has_every_frame_and_pinned_phases(cine, capsys):
         (["--codes", CODES, "--height", 180], "give both"),
     ],
 )
-def test_what_cannot_be_measured(cine, capsys, arguments, message):
-    assert flomo(cine, *arguments) == 2
-    assert message in capsys.readouterr().err
+def test_what_cannot_be_measured(cine, refused, arguments, message):
+    assert message in refused("measure", cine, *arguments)
 
 
 @pytest.mark.parametrize("codes", ["left ventricle", "1=", "300=left ventricle"])
-def test_wrong_codes(cine, capsys, codes):
+def test_wrong_codes(cine, measure, capsys, codes):
     with pytest.raises(SystemExit):
-        flomo(cine, "--codes", codes)
+        measure(cine, "--codes", codes)
     assert "--codes" in capsys.readouterr().err
 
 
-def test_volumes_of_reference_patient(shared, capsys):
+def test_volumes_of_reference_patient(shared, answer):
     labels = [shared / f"data/acdc/labels/patient001_frame0{number}_gt.nii.gz" for number in (1, 2)]
-    assert flomo(*labels, "--json") == 0
-    heart = json.loads(capsys.readouterr().out)["heart"]
+    heart = answer("measure", *labels)["heart"]
     assert heart["left_ventricle"]["edv_ml"] == pytest.approx(295.51, abs=0.01)
     assert heart["right_ventricle"]["esv_ml"] == pytest.approx(59.55, abs=0.01)
