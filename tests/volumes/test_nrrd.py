@@ -15,7 +15,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import Geometry, Volume, read, write
 
 DATA = np.arange(120, dtype=np.int16).reshape(2, 3, 4, 5)  # frames, slices, rows, columns
-FRAMES_LAST = np.ascontiguousarray(np.moveaxis(DATA, 0, -1))
+FRAMES_LAST = np.ascontiguousarray(np.moveaxis(DATA, 0, -1))  # the first axis of a file
 GRID = Geometry((2, 3, 4), (10, 20, 30))
 CINE = {"space_directions": "(2,0,0) (0,3,0) (0,0,4) none", "kinds": "domain domain domain time"}
 PACK = {"raw": bytes, "gzip": gzip.compress, "bzip2": bz2.compress}
