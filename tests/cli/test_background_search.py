@@ -69,7 +69,11 @@ def test_failing_search(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_search_is_for_the_last_model(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
     asked: list[Segmenter] = []
-    monkeypatch.setattr(Segmenter, "find_fastest_engine", lambda self: asked.append(self))
+
+    def note(self: Segmenter) -> None:
+        asked.append(self)
+
+    monkeypatch.setattr(Segmenter, "find_fastest_engine", note)
     models = tasks.WarmModels()
     models.find_fastest_engine()
     assert asked == []
