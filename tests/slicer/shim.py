@@ -26,10 +26,6 @@ _LOGICS = {
     "terminologies": "vtkSlicerTerminologiesModuleLogic",
     "tables": "vtkSlicerTablesLogic",
 }
-_STORAGES = {
-    "VolumeFile": "vtkMRMLVolumeArchetypeStorageNode",
-    "SegmentationFile": "vtkMRMLSegmentationStorageNode",
-}
 
 
 @dataclass
