@@ -193,7 +193,7 @@ def cine(window: Window) -> None:
     segment.segment_button.click()
     window.wait(lambda: segment.viewer_state.session.running is None)
     window.viewer.dims.set_current_step(1, 5)
-    window.panel("Review").message.clear()
+    window.panel("Review").message.close_button.click()
     window.screenshot("7-cine")
 
 
@@ -211,7 +211,7 @@ def learn(window: Window, target: Path) -> None:
     panel.train_button.click()
     window.wait(lambda: panel.learning.training.state.final, TRAINING_TIMEOUT_S)
     window.wait(panel.gate_group.isVisible)
-    panel.message.clear()
+    panel.message.close_button.click()
     window.screenshot("9-learn")
 
 

@@ -46,10 +46,8 @@ from napari_flomo.session.events import (
     RunStarted,
 )
 from napari_flomo.session.image_state import OpenImage
-from napari_flomo.session.messages import (
-    Choice,
-    Message,
-)
+from napari_flomo.session.message_board import MessageBoard
+from napari_flomo.session.messages import Choice, Message, Until
 from napari_flomo.session.naming import image_name
 from napari_flomo.session.phases import review_note
 from napari_flomo.session.preferences import Preferences
@@ -80,6 +78,7 @@ __all__ = [
     "LabelsChanged",
     "LocksChanged",
     "Message",
+    "MessageBoard",
     "OpenImage",
     "PhasesChanged",
     "Preferences",
@@ -102,6 +101,7 @@ __all__ = [
     "Spawn",
     "State",
     "ToolName",
+    "Until",
     "ViewerAdapter",
     "Worker",
     "cine_messages",

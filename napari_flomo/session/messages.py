@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import StrEnum
 from typing import NamedTuple
 
 from napari_flomo.corrections import Replay, UnfinishedJournal
@@ -87,6 +88,21 @@ class Choice(NamedTuple):
     tip: str
 
 
+class Until(StrEnum):
+    """When a message goes; see `MessageBoard`."""
+
+    MOMENT = "moment"
+    """A passing hint, for the status bar of the viewer."""
+    ACTION = "action"
+    """With the next action of the user on its image, or on any image if it has none."""
+    RUN = "run"
+    """With the next run on its image."""
+    ANSWER = "answer"
+    """When the user has answered."""
+    SAVED = "saved"
+    """When strokes are safe on the disk."""
+
+
 @dataclass(frozen=True)
 class Message:
     """A message for the user.
@@ -104,7 +120,9 @@ class Message:
     key
         The image that it is about, if any.
     kind
-        `Problem.kind` of a failure.
+        `Problem.kind` of a failure, or another name for `MessageBoard.solve`.
+    until
+        When it goes.
     """
 
     text: str
@@ -113,6 +131,7 @@ class Message:
     choices: tuple[Choice, ...] = ()
     key: str | None = None
     kind: str = ""
+    until: Until = Until.ACTION
 
 
 def count_text(number: int, noun: str, one: str = "1") -> str:
@@ -150,7 +169,9 @@ def problem_message(problem: Problem, on_cpu: Callable[[], object], key: str | N
     if problem.kind == "out_of_gpu_memory":
         tip = "Do the same on the CPU: slower, but it fits"
         choices = (Choice("Use the CPU", on_cpu, tip),)
-    return Message(problem.sentence, "error", problem.details, choices, key, problem.kind)
+    return Message(
+        problem.sentence, "error", problem.details, choices, key, problem.kind, Until.RUN
+    )
 
 
 def brought_back_text(earlier: EarlierLabels, undo_hint: str) -> str:

@@ -20,7 +20,7 @@ from napari_flomo.session.events import (
 )
 from napari_flomo.session.findings import remarks_of
 from napari_flomo.session.image_state import OpenImage
-from napari_flomo.session.messages import Choice, Message
+from napari_flomo.session.messages import Choice, Message, Until
 from napari_flomo.session.overwrite import overwritten_by
 from napari_flomo.session.overwrite_question import overwrite_question
 from napari_flomo.session.phases import check_cine, review_note
@@ -138,7 +138,7 @@ class Presenter:
 
     def previous(self, key: str | None) -> SliceIndex | None:
         """Go back in the review and return the slice; None at the first."""
-        return self._go(key, self._session.previous_slice, messages.FIRST_IN_REVIEW)
+        return self._go(key, self._session.previous_slice, messages.FIRST_IN_REVIEW, Until.MOMENT)
 
     def go_to(self, key: str, index: SliceIndex) -> SliceIndex:
         """Show a slice and make it the current one of the review, if it is part of that."""
@@ -252,6 +252,7 @@ class Presenter:
                 ),
                 Choice("Discard", self._attempt(work.discard), "Remove these changes for good"),
             ),
+            until=Until.ANSWER,
         )
 
     def restore(self, work: UnsavedWork) -> str:
@@ -299,17 +300,19 @@ class Presenter:
             show = self._viewer.ask if message.choices else self._viewer.notify
             show(message)
         elif isinstance(event, RunCancelled):
-            self._viewer.notify(Message(messages.CANCELLED))
+            self._viewer.notify(Message(messages.CANCELLED, key=event.run.key))
         elif isinstance(event, EarlierFound):
             if event.problem is not None:
-                self._viewer.notify(Message(event.problem, "warning", key=event.key))
+                until = Until.RUN
+                self._viewer.notify(Message(event.problem, "warning", key=event.key, until=until))
             else:
                 self.bring_back(event.key)
         elif isinstance(event, StepRestored):
             self._viewer.show_labels(event.key)
         elif isinstance(event, AutosaveChanged):
+            level, until = ("warning", Until.SAVED) if event.problem else ("info", Until.ACTION)
             text = messages.autosave_text(event.problem)
-            self._viewer.notify(Message(text, "warning" if event.problem else "info"))
+            self._viewer.notify(Message(text, level, key=event.key, until=until))
 
     def _show_run(self, run: Run) -> None:
         assert run.key is not None
@@ -328,16 +331,20 @@ class Presenter:
                     self._viewer.go_to(image.key, current)
         self._session.earlier.search(image.key)
         if remarks := " ".join(remarks_of(image)):
-            self._viewer.notify(Message(remarks, "warning", key=image.key))
+            self._viewer.notify(Message(remarks, "warning", key=image.key, until=Until.RUN))
 
     def _go(
-        self, key: str | None, step: Callable[[str], SliceIndex | None], at_the_end: str
+        self,
+        key: str | None,
+        step: Callable[[str], SliceIndex | None],
+        at_the_end: str,
+        until: Until = Until.ACTION,
     ) -> SliceIndex | None:
         image = self._reviewed(key)
         self._viewer.read_labels(image.key)
         index = step(image.key)
         if index is None:
-            self._viewer.notify(Message(at_the_end, key=key))
+            self._viewer.notify(Message(at_the_end, key=key, until=until))
         else:
             self._viewer.go_to(image.key, index)
         return index

@@ -99,4 +99,3 @@ def _attempt(viewer: napari.viewer.Viewer, action: Callable[[ViewerState], objec
         action(viewer_state)
     except FlomoError as error:
         viewer_state.post_message(str(error))
-        viewer.status = str(error)

@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QSizePolicy,
     QTextEdit,
     QVBoxLayout,
-    QWidget,
 )
 
 from napari_flomo.session import Choice, Message
@@ -26,10 +25,18 @@ _MOST_LINES = 8
 
 
 class MessageBar(QFrame):
-    """One message at a time, hidden while there is none."""
+    """One message at a time, hidden while there is none.
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    Parameters
+    ----------
+    dismiss
+        Called with the message that the user has read or answered.
+    """
+
+    def __init__(self, dismiss: Callable[[Message], object]) -> None:
+        super().__init__()
+        self._dismiss = dismiss
+        self._message: Message | None = None
         self.text = MessageText()
         self.details_button = QPushButton("Details")
         self.details_button.setCheckable(True)
@@ -53,46 +60,29 @@ class MessageBar(QFrame):
         layout.addLayout(self._choices)
         self.buttons: list[QPushButton] = []
         self.details_button.toggled.connect(self.details.setVisible)
-        self.close_button.clicked.connect(self.clear)
-        self.clear()
+        self.close_button.clicked.connect(lambda _checked=False: self._answer())
+        self.display(None)
 
-    def show_message(
-        self,
-        text: str,
-        *,
-        level: str = "info",
-        details: str = "",
-        choices: Sequence[Choice] = (),
-    ) -> None:
-        """Show a message in place of the last one; see `Message` for the parameters."""
+    def display(self, message: Message | None, more: Sequence[Choice] = ()) -> None:
+        """Show a message in place of the last one, with further choices; None hides it."""
+        self._message = message
         self._forget_choices()
-        self.text.setText(text)
-        self.details.setPlainText(details)
+        self.setVisible(message is not None)
+        self.text.setText("" if message is None else message.text)
         self.details_button.setChecked(False)
         self.details.setVisible(False)
-        self.details_button.setVisible(bool(details))
-        for number, (label, action, tip) in enumerate(choices):
+        if message is None:
+            return
+        self.details.setPlainText(message.details)
+        self.details_button.setVisible(bool(message.details))
+        for number, (label, action, tip) in enumerate((*message.choices, *more)):
             button = QPushButton(label)
             button.setToolTip(tip)
-            button.clicked.connect(lambda _=False, act=action: self._choose(act))
+            button.clicked.connect(lambda _=False, act=action: self._answer(act))
             self._choices.insertWidget(number, button)
             self.buttons.append(button)
-        self.setStyleSheet(f"MessageBar {{ border-left: 4px solid {_COLOURS[level]}; }}")
-        self.setVisible(True)
+        self.setStyleSheet(f"MessageBar {{ border-left: 4px solid {_COLOURS[message.level]}; }}")
         stack_rows(self, self.width())
-
-    def display(self, message: Message) -> None:
-        """Show a message of the session."""
-        self.show_message(
-            message.text, level=message.level, details=message.details, choices=message.choices
-        )
-
-    def clear(self) -> None:
-        """Hide the message."""
-        self._forget_choices()
-        self.text.setText("")
-        self.details.setVisible(False)
-        self.setVisible(False)
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
         """Stack the buttons if they do not fit beside each other."""
@@ -103,9 +93,11 @@ class MessageBar(QFrame):
         """Return a size that does not widen the panel: the buttons are stacked instead."""
         return QSize(0, super().minimumSizeHint().height())
 
-    def _choose(self, action: Callable[[], object]) -> None:
-        self.clear()
-        action()
+    def _answer(self, action: Callable[[], object] | None = None) -> None:
+        if self._message is not None:
+            self._dismiss(self._message)
+        if action is not None:
+            action()
 
     def _forget_choices(self) -> None:
         for button in self.buttons:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import Choice, Message, SliceIndex, messages, uncertainty_maps
+from napari_flomo.session import Message, SliceIndex, messages, uncertainty_maps
 from napari_flomo.widgets import label_events, navigation, results
 from napari_flomo.widgets.layers import KEY, Grid
 from napari_flomo.widgets.lazy_image import wants_computing
@@ -33,16 +31,8 @@ class NapariAdapter:
         self._images.in_main_thread(action)
 
     def notify(self, message: Message) -> None:
-        """Show a message in every open panel; a choice in one of them hides it in all."""
-
-        def choose(choice: Choice) -> None:
-            self._images.message_answered.emit()
-            choice.action()
-
-        choices = tuple(
-            choice._replace(action=partial(choose, choice)) for choice in message.choices
-        )
-        self._images.message_posted.emit(replace(message, choices=choices))
+        """Show a message in the panels."""
+        self._images.post(message)
 
     def ask(self, question: Message) -> None:
         """Show a question with a button for each choice; Dismiss cancels."""

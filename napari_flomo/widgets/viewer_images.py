@@ -7,15 +7,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import napari
+from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, Signal
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import (
     CorrectionWriter,
     Message,
+    MessageBoard,
     Preferences,
     Session,
     SliceIndex,
+    Until,
     Worker,
 )
 from napari_flomo.volumes import Volume
@@ -48,10 +51,8 @@ class ViewerImages(QObject):
     """The current image, its name or its layers changed."""
     slice_changed = Signal()
     """The viewer shows another slice."""
-    message_posted = Signal(object)
-    """A `Message` for the user."""
-    message_answered = Signal()
-    """The user chose what a message offers; the message is to be hidden."""
+    message_changed = Signal(object)
+    """Another `Message` is to be shown in the panels, or None."""
 
     def __init__(
         self,
@@ -70,6 +71,9 @@ class ViewerImages(QObject):
             software={"napari": napari.__version__},
         )
         self.session = Session(self._worker, self.in_main_thread, writer)
+        self.board = MessageBoard(self.session)
+        self.board.subscribe(lambda: self.message_changed.emit(self.board.shown))
+        self.current_changed.connect(lambda: self.board.choose(self.key))
         self.remembered = RememberedChoices(chosen, self)
         self._entries: list[ImageLayers] = []
         self._current: ImageLayers | None = None
@@ -134,6 +138,7 @@ class ViewerImages(QObject):
             volume = volume or volume_of_layer(entry.image, entry.slice_axis)
             entry.key = self.session.add(volume, entry.image.name)
             entry.seen = fingerprint
+            self.board.choose(self.key)
         return self.session.image(entry.key)
 
     def position(self, entry: ImageLayers) -> SliceIndex:
@@ -158,8 +163,20 @@ class ViewerImages(QObject):
             self.post_message(str(error), "warning")
 
     def post_message(self, text: str, level: str = "info", details: str = "") -> None:
-        """Show a message in whatever panel is open."""
-        self.message_posted.emit(Message(text, level, details))
+        """Show a message until the next action of the user."""
+        self.post(Message(text, level, details))
+
+    def post(self, message: Message) -> None:
+        """Show a message in the panels and, for a moment, in the status bar.
+
+        An error is also shown as a notification of napari. A passing hint is shown in the status
+        bar only.
+        """
+        self.viewer.status = message.text
+        if message.until is not Until.MOMENT:
+            self.board.post(message)
+        if message.level == "error":
+            show_error(message.text)
 
     # Layer events
 

@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_flomo.session import Preferences, Presenter, Worker
+from napari_flomo.widgets.activity import Activity
 from napari_flomo.widgets.close_guard import CloseGuard
 from napari_flomo.widgets.docking import PanelDocks
 from napari_flomo.widgets.napari_adapter import NapariAdapter
@@ -45,6 +46,7 @@ class ViewerState(ViewerImages):
         self.adapter = NapariAdapter(self)
         self.presenter = Presenter(self.session, self.adapter, self.preferences)
         self.docks = PanelDocks(self)
+        self.activity = Activity(self, lambda: self.learning)
         self._unsubscribe = self.session.subscribe(self.session_changed.emit)
         self._computing: LazyComputation | None = None
         self.learning: Learning | None = None
@@ -65,6 +67,8 @@ class ViewerState(ViewerImages):
             from napari_flomo.session.learning import Learning
 
             self.learning = Learning(self.in_main_thread)
+            self.learning.subscribe(self.activity.watch)
+            self.activity.watch()
         return self.learning
 
     def use_model(self, name: str) -> None:
@@ -82,6 +86,7 @@ class ViewerState(ViewerImages):
         if self.closed:
             return
         self.closed = True
+        self.activity.close()
         self._unsubscribe()
         for entry in self._entries:  # the viewer may be deleted already
             self.release_labels(entry)

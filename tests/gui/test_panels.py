@@ -64,13 +64,13 @@ def test_nothing_is_cut_off(
     )
     panels["Learn"].gate_group.setVisible(True)
     path = "/a/long/folder/name/for/the/labels/of/this/patient/with/no/gap/labels.nii.gz"
+    bench.viewer_state.post_message(f"Saved to {path}.", details="x")
     window, problems = bench.viewer.window, []
     for width, height in ((1280, 720), (1400, 900)):
         window.resize(width, height)
         for size in (9, 11, 14):
             appearance.font_size = size
             for name, panel in panels.items():
-                panel.message.show_message(f"Saved to {path}.", details="x")
                 bench.segment.open(name)
                 dock = dock_of(panel)
                 window._qt_window.resizeDocks([dock], [NARROWEST], Qt.Orientation.Horizontal)

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QVBoxLayout
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import list_models
-from napari_flomo.session import Choice, CorrectionKept, messages
+from napari_flomo.session import Choice, CorrectionKept, Message, Until, messages
 from napari_flomo.widgets.curve_plot import CurvePlot
 from napari_flomo.widgets.delayed import delayed
 from napari_flomo.widgets.forms import make_form, set_choices
@@ -20,7 +20,7 @@ from napari_flomo.widgets.forms.learn import (
     on_folder_chosen,
 )
 from napari_flomo.widgets.panels.gate_box import GateBox
-from napari_flomo.widgets.panels.panel import Panel, ProgressBar, button, note
+from napari_flomo.widgets.panels.panel import EARLIER_TRAINING, Panel, ProgressBar, button, note
 from napari_flomo.widgets.viewer_state import viewer_state_of
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from napari_flomo.session import Event
     from napari_flomo.session.learning import FinetuneConfig, Learning, LearnState, TrainingRun
+
+_ENDED = "ended training"
+"""Kind of the message about the end of a training."""
 
 REFRESH_MS = 150
 """A training reports every step; the panel is drawn a few times a second."""
@@ -133,6 +136,7 @@ class LearnPanel(Panel):
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Update the counts, which may have changed while the panel was hidden."""
         super().showEvent(event)
+        self.viewer_state.board.solve(EARLIER_TRAINING)
         self.count()
         self._check_later.start()
 
@@ -184,22 +188,31 @@ class LearnPanel(Panel):
         """Show how a training ended without a report of the gate."""
         if state.gate is not None:
             return
-        choices = []
+        choices: tuple[Choice, ...] = ()
         if state.can_resume:
-            choices = [
+            choices = (
                 Choice("Resume", self.resume, "Resume from the last checkpoint"),
                 Choice("Discard", self.discard, "Do not offer this training again"),
-            ]
-        self.message.show_message(
-            state.outcome, level=state.level, details=state.details, choices=choices
+            )
+        self.viewer_state.post(
+            Message(
+                state.outcome,
+                state.level,
+                state.details,
+                choices,
+                kind=_ENDED,
+                until=Until.ANSWER if choices else Until.ACTION,
+            )
         )
 
     # Actions
 
     def train(self) -> None:
         """Start a training."""
-        self.message.clear()
+        self.viewer_state.board.acted()
         self._attempt(lambda: self.learning.train(self.config))
+        if self.learning.running:
+            self.viewer_state.board.solve(_ENDED)
 
     def resume(self) -> None:
         """Resume a training that stopped."""
@@ -221,7 +234,8 @@ class LearnPanel(Panel):
         """Keep using the old model."""
 
         def keep() -> None:
-            self.message.show_message(messages.PARENT_KEPT.format(self.learning.keep_parent()))
+            text = messages.PARENT_KEPT.format(self.learning.keep_parent())
+            self.viewer_state.post_message(text)
 
         self._attempt(keep)
 
@@ -229,7 +243,7 @@ class LearnPanel(Panel):
         def switch() -> None:
             model = action()
             self.viewer_state.use_model(model)
-            self.message.show_message(text(model))
+            self.viewer_state.post_message(text(model))
 
         self._attempt(switch)
 
@@ -243,7 +257,7 @@ class LearnPanel(Panel):
         try:
             preferences.reader = chosen.reader.strip()
         except FlomoError as error:
-            self.message.show_message(str(error), level="warning")
+            self.viewer_state.post_message(str(error), "warning")
             self.corrections.reader.value = preferences.reader
 
     def _on_folder(self) -> None:

@@ -158,7 +158,7 @@ class ModelsPanel(Panel):
             selected model
         """
         name = address.strip() or (self.chosen.name if self.chosen else "")
-        self.message.clear()
+        self.viewer_state.board.acted()
         self.attempt(lambda: self.viewer_state.session.pull(name))
 
     def cancel(self) -> None:
@@ -168,7 +168,7 @@ class ModelsPanel(Panel):
 
     def _verified(self, text: str, level: str) -> None:
         self.verify_button.setEnabled(True)
-        self.message.show_message(text, level=level)
+        self.viewer_state.post_message(text, level)
 
     def _show_card(self) -> None:
         state = self.chosen
@@ -194,11 +194,11 @@ class ModelsPanel(Panel):
             self.progress.show_progress(event.progress)
         elif isinstance(event, RunFailed):
             problem = event.problem
-            self.message.show_message(problem.sentence, level="error", details=problem.details)
+            self.viewer_state.post_message(problem.sentence, "error", problem.details)
         elif isinstance(event, RunCancelled):
-            self.message.show_message("Cancelled; no model was changed.")
+            self.viewer_state.post_message("Cancelled; no model was changed.")
         elif isinstance(event, RunFinished):
-            self.message.show_message(f"{event.run.model} is downloaded and verified.")
+            self.viewer_state.post_message(f"{event.run.model} is downloaded and verified.")
             self.refresh()
 
     def _show_running(self, running: bool) -> None:

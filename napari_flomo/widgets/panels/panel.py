@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from qtpy.QtCore import QEvent, QSize
@@ -17,8 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_flomo.errors import FlomoError
-from napari_flomo.session import messages
+from napari_flomo.session import Choice, messages
 from napari_flomo.widgets.delayed import delayed
 from napari_flomo.widgets.docking import dock_of
 from napari_flomo.widgets.fitting import FittingArea, fit_columns, longest_word
@@ -27,8 +27,11 @@ from napari_flomo.widgets.message_bar import MessageBar
 
 if TYPE_CHECKING:
     from napari_flomo.progress import Progress
+    from napari_flomo.session import Message
     from napari_flomo.widgets.viewer_state import ViewerState
 
+EARLIER_TRAINING = "earlier training"
+"""Kind of the message that announces one; it goes when the Learn panel is shown."""
 WIDTH = 280
 """Width of a panel at first, in pixels; it can be made narrower."""
 
@@ -49,17 +52,16 @@ class Panel(QWidget):
     def __init__(self, viewer_state: ViewerState) -> None:
         super().__init__()
         self.viewer_state = viewer_state
-        self.message = MessageBar()
+        self.message = MessageBar(viewer_state.board.dismiss)
+        viewer_state.message_changed.connect(self._show_message)
+        self._show_message(viewer_state.board.shown)
         self._dock: QWidget | None = None
         self._restyle_later = delayed(self, 0, self._restyle)
         self._arrange_later = delayed(self, 0, self._arrange_dock)
 
     def attempt(self, action: Callable[[], object]) -> None:
         """Call ``action``; show the message of a `FlomoError`."""
-        try:
-            action()
-        except FlomoError as error:
-            self.message.show_message(str(error), level="warning")
+        self.viewer_state.attempt(action)
 
     def showEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
         """Align the forms; end with the window that the panel is in."""
@@ -93,6 +95,14 @@ class Panel(QWidget):
     def open(self, name: str, _clicked: bool = False) -> Any:
         """Open another panel of this plugin, or bring it to the front, and return it."""
         return self.viewer_state.docks.open(self.viewer_state.viewer, name)
+
+    def _show_message(self, message: Message | None) -> None:
+        missing = message is not None and message.kind == "missing_model"
+        self.message.display(message, (self._models_choice(),) if missing else ())
+
+    def _models_choice(self) -> Choice:
+        tip = "Download the model, or choose another"
+        return Choice("Models…", partial(self.open, "Models"), tip)
 
     def _restyle(self) -> None:
         self.setFont(self.message.close_button.font())

@@ -6,11 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from napari_flomo.widgets.message_bar import MessageBar
     from napari_flomo.widgets.viewer_state import ViewerState
 
 
-def offer(viewer_state: ViewerState, bar: MessageBar) -> None:
+def offer(viewer_state: ViewerState) -> None:
     """Offer the latest unsaved edits, if there are any; after Discard, the next."""
     message = viewer_state.presenter.unsaved_message()
     if message is None:
@@ -20,8 +19,8 @@ def offer(viewer_state: ViewerState, bar: MessageBar) -> None:
 
         def discard_and_offer_next() -> None:
             discard.action()
-            offer(viewer_state, bar)
+            offer(viewer_state)
 
         choices = (restore, discard._replace(action=discard_and_offer_next))
         message = replace(message, choices=choices)
-    bar.display(message)
+    viewer_state.post(message)

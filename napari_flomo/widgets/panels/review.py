@@ -15,6 +15,7 @@ from napari_flomo.session import (
     CorrectionKept,
     LabelsChanged,
     LocksChanged,
+    Message,
     PhasesChanged,
     ReviewChanged,
     RunFinished,
@@ -53,8 +54,6 @@ class ReviewPanel(Panel):
         self.viewer_state.current_changed.connect(self.refresh)
         self.viewer_state.slice_changed.connect(self._on_moved)
         self.viewer_state.session_changed.connect(self._on_event)
-        self.viewer_state.message_posted.connect(self.message.display)
-        self.viewer_state.message_answered.connect(self.message.clear)
         self.refresh()
 
     def _build(self) -> None:
@@ -145,7 +144,8 @@ class ReviewPanel(Panel):
         else:
             data, meta, _kind = entry.labels.as_layer_data_tuple()
             (written,) = write_layer(target, data, meta)
-            self.message.show_message(messages.SAVED_TO.format(written))
+            text = messages.SAVED_TO.format(written)
+            self.viewer_state.post(Message(text, key=self.viewer_state.key))
 
     def _step(self, step: Callable[[str | None], object], _clicked: bool = False) -> None:
         self.attempt(lambda: step(self.viewer_state.key))

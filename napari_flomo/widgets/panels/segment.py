@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from napari_flomo.session import (
     RunFinished,
     RunProgressed,
     RunStarted,
+    Until,
     messages,
 )
 from napari_flomo.widgets import start_run
@@ -35,7 +35,7 @@ from napari_flomo.widgets.forms.segment import VIEWS, SegmentOptions
 from napari_flomo.widgets.keys import bind
 from napari_flomo.widgets.layers import describe
 from napari_flomo.widgets.missing_geometry import lacks_voxel_size, set_voxel_size, unclear_layout
-from napari_flomo.widgets.panels.panel import Panel, ProgressBar, button, note
+from napari_flomo.widgets.panels.panel import EARLIER_TRAINING, Panel, ProgressBar, button, note
 from napari_flomo.widgets.panels.restore import offer
 from napari_flomo.widgets.viewer_state import viewer_state_of
 
@@ -62,12 +62,10 @@ class SegmentPanel(Panel):
         self.viewer_state.session_changed.connect(self._on_event)
         self.viewer_state.models_changed.connect(self._on_models)
         self.viewer_state.computing_changed.connect(self._on_computing)
-        self.viewer_state.message_posted.connect(self._on_message)
-        self.viewer_state.message_answered.connect(self.message.clear)
         self.refresh()
         self._show_running(self.viewer_state.session.running)
         self.viewer_state.warm_up(self.model)
-        offer(self.viewer_state, self.message)
+        offer(self.viewer_state)
         self._announce_training()
 
     # Contents
@@ -160,7 +158,7 @@ class SegmentPanel(Panel):
     def segment(self) -> None:
         """Start, or ask first if that would overwrite work of the user."""
         options = self.form()
-        self.message.clear()
+        self.viewer_state.board.acted(self.viewer_state.key)
         self.attempt(
             lambda: start_run.segment(
                 self.viewer_state,
@@ -182,12 +180,13 @@ class SegmentPanel(Panel):
             run.cancel()
 
     def _announce_training(self) -> None:
-        """Show that an earlier training runs or has ended, unless a message is shown."""
+        """Show that an earlier training runs or has ended."""
         training = self.viewer_state.get_learning().training
-        if training is not None and not self.message.text.text():
-            self.message.show_message(
-                f"A training of {training.request.base} awaits you.",
-                choices=[Choice("Learn…", partial(self.open, "Learn"), "See how it went")],
+        if training is not None:
+            text = f"A training of {training.request.base} awaits you."
+            choices = (Choice("Learn…", partial(self.open, "Learn"), "See how it went"),)
+            self.viewer_state.post(
+                Message(text, choices=choices, kind=EARLIER_TRAINING, until=Until.ANSWER)
             )
 
     def _on_image_chosen(self, image: Image | None) -> None:
@@ -222,7 +221,7 @@ class SegmentPanel(Panel):
         show_value(self.form.device, preferences.device)
         show_value(self.form.mirrored, preferences.mirrored)
         if preferences.warning:
-            self.message.show_message(preferences.warning, level="warning")
+            self.viewer_state.post(Message(preferences.warning, "warning", until=Until.ANSWER))
 
     def _refresh_geometry(self) -> None:
         """Ask for a voxel size or slice axis that the image does not specify."""
@@ -261,13 +260,6 @@ class SegmentPanel(Panel):
             self._show_running(None)
             if isinstance(event, RunFinished) and event.run.task == "pull":
                 self.fill_models()
-
-    def _on_message(self, message: Message) -> None:
-        if message.kind == "missing_model":
-            tip = "Download the model, or choose another"
-            models = Choice("Models…", partial(self.open, "Models"), tip)
-            message = replace(message, choices=(*message.choices, models))
-        self.message.display(message)
 
     def _on_models(self, name: str) -> None:
         self.fill_models()

@@ -109,7 +109,7 @@ class SceneAdapter:
         self._queue.put(read_and_call)
 
     def notify(self, message: Message) -> None:
-        """Show a message in the Segment section."""
+        """Show a message at the top of the module."""
         self._host.notify(message)
 
     def ask(self, question: Message) -> None:

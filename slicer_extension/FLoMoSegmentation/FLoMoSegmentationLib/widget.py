@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from FLoMoSegmentationLib.panels.review import ReviewPanel
     from FLoMoSegmentationLib.panels.segment import SegmentPanel
     from FLoMoSegmentationLib.scene_image import SceneImage
-    from napari_flomo.session import Message
+    from napari_flomo.session import Message, MessageBoard
 
 IDLE_INTERVAL_MS = 400
 """Interval of the timer while nothing runs."""
+
+HINT_MS = 4000
+"""How long a passing hint stays in the status bar."""
 
 EDIT_INTERVAL_SECONDS = 0.3
 """Shortest time between two reports of edits. Less than the idle interval, which varies a little,
@@ -43,8 +46,8 @@ class Widget:
 
     Attributes
     ----------
-    logic, restore, segment, review, learn
-        Logic and panels; only available once all packages are installed.
+    logic, restore, segment, review, learn, board
+        Logic, panels and messages; only available once all packages are installed.
     current
         The chosen image if it is open; else None.
     """
@@ -54,6 +57,7 @@ class Widget:
     segment: SegmentPanel
     review: ReviewPanel
     learn: LearnPanel
+    board: MessageBoard
 
     def __init__(
         self,
@@ -82,16 +86,18 @@ class Widget:
         from FLoMoSegmentationLib.panels.restore import RestorePanel
         from FLoMoSegmentationLib.panels.review import ReviewPanel
         from FLoMoSegmentationLib.panels.segment import SegmentPanel
-        from napari_flomo.session import messages
+        from napari_flomo.session import MessageBoard, messages
 
         if self._started:
             return
         queue = worker_process.CallQueue()
         self.logic = Logic(worker_process.make_worker(), queue, host=self)
+        self.board = MessageBoard(self.logic.session)
         self.restore = RestorePanel(self._add_page("Restore"), self)
         self.segment = SegmentPanel(self._add_page("Segment"), self)
         self.review = ReviewPanel(self._add_page("Review"), self)
         self.learn = LearnPanel(self._add_page("Learn"), self, self.segment, self.install)
+        self.board.subscribe(lambda: self.segment.show_message(self.board.shown))
         self._started = True
         self.layout.addWidget(qt.QLabel(messages.DISCLAIMER))
         if hasattr(self.layout, "addStretch"):
@@ -115,10 +121,12 @@ class Widget:
         from napari_flomo.errors import FlomoError
 
         self.current = None
+        self.board.choose(self._chosen_key())
         try:
             self.current = self.logic.images.open_segmented(self.chosen_image())
         except FlomoError as error:
             self.say(str(error), "warning")
+        self.board.choose(self._chosen_key())
         if self.current is not None:
             slice_views.show_image(self.current.nodes)
         self.review.refresh()
@@ -160,6 +168,12 @@ class Widget:
             self.learn.close()
             self.logic.close()
 
+    def _chosen_key(self) -> str | None:
+        """Return the key of the chosen image if it is open, whether or not it is segmented."""
+        node = self.chosen_image()
+        opened = None if node is None else self.logic.images.of(node)
+        return None if opened is None else opened.key
+
     def _add_page(self, name: str) -> Any:
         """Load a .ui file, add it to the panel and return its widgets by name."""
         page = self._load_ui(f"UI/{name}.ui")
@@ -175,8 +189,12 @@ class Widget:
         return self.segment.model
 
     def say(self, text: str, level: str = "info") -> None:
-        """Show one sentence in the Segment section."""
+        """Show one sentence at the top until the next action of the user."""
         self.segment.say(text, level)
+
+    def acted(self) -> None:
+        """Report an action of the user, which ends passing messages."""
+        self.board.acted(self._chosen_key())
 
     def poll_often(self) -> None:
         """Handle reports of the child process more often while something runs."""
@@ -191,8 +209,14 @@ class Widget:
         return self.review.ui.editor if self._started else None
 
     def notify(self, message: Message) -> None:
-        """Show a message in the Segment section."""
-        self.segment.show_message(message)
+        """Show a message at the top; a passing hint is shown in Slicer's status bar."""
+        from napari_flomo.session import Until
+
+        if message.until is Until.MOMENT:
+            slicer.util.showStatusMessage(message.text, HINT_MS)
+        else:
+            self.board.choose(self._chosen_key())  # it may have been opened since
+            self.board.post(message)
 
     def ask(self, question: Message) -> None:
         """Ask a question in a dialog; call the action of the chosen choice."""

@@ -10,6 +10,7 @@ from napari_flomo.errors import FlomoError
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.logic import Logic
     from FLoMoSegmentationLib.scene_image import SceneImage
+    from napari_flomo.session import MessageBoard
 
 
 class PanelHost(Protocol):
@@ -17,6 +18,7 @@ class PanelHost(Protocol):
 
     logic: Logic
     current: SceneImage | None
+    board: MessageBoard
 
     @property
     def chosen_model(self) -> str:
@@ -26,7 +28,10 @@ class PanelHost(Protocol):
         """Return the module's parameter node."""
 
     def say(self, text: str, level: str = "info") -> None:
-        """Show one sentence in the Segment section."""
+        """Show one sentence at the top."""
+
+    def acted(self) -> None:
+        """Report an action of the user, which ends passing messages."""
 
     def show_current(self) -> None:
         """Show the chosen image with its results."""

@@ -22,7 +22,6 @@ from napari_flomo.session import (
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.images import ImageNodes
     from FLoMoSegmentationLib.panels.base import PanelHost
-    from napari_flomo.session import Choice
 
 STYLES = {"info": "", "warning": "color: #b45309", "error": "color: #dc2626"}
 """Style sheet of a message by its level."""
@@ -34,7 +33,7 @@ class SegmentPanel(Panel):
     def __init__(self, ui: Any, host: PanelHost) -> None:
         super().__init__(ui, host)
         self._updating = False
-        self._offer: Choice | None = None  # of the message that is shown
+        self._message: Message | None = None
         for title, name, _tip in messages.DEVICES:
             ui.deviceBox.addItem(title, name)
         self.scopes = {name: getattr(ui, f"{name}Scope") for _title, name, _tip in messages.SCOPES}
@@ -57,7 +56,7 @@ class SegmentPanel(Panel):
         ui.messageButton.connect("clicked(bool)", self.on_message_button)
         host.logic.session.subscribe(self.on_event)
         self.show_running(None)
-        self.say("")
+        self.show_message(None)
 
     def fill_models(self) -> None:
         """List the models that are installed or can be downloaded."""
@@ -160,7 +159,7 @@ class SegmentPanel(Panel):
     def on_segment(self, _checked: bool = False) -> None:
         """Start a run, or ask first if it would overwrite work of the user."""
         chosen, node = parameters.read(self.host.parameter_node()), self.ui.imageSelector
-        self.say("")
+        self.host.acted()
         self.attempt(
             lambda: self.host.logic.segment(
                 node.currentNode(),
@@ -180,11 +179,11 @@ class SegmentPanel(Panel):
             run.cancel()
 
     def on_message_button(self, _checked: bool = False) -> None:
-        """Accept the offer of the message."""
-        offer = self._offer
-        self.say("")
-        if offer is not None:
-            offer.action()
+        """Do what the message offers."""
+        message = self._message
+        if message is not None:
+            self.host.board.dismiss(message)
+            message.choices[0].action()
 
     # Runs and messages
 
@@ -210,18 +209,16 @@ class SegmentPanel(Panel):
             self.host.poll_often()
 
     def say(self, text: str, level: str = "info") -> None:
-        """Show one sentence in place of the last message."""
-        self.show_message(Message(text, level))
+        """Show one sentence until the next action of the user."""
+        self.host.board.post(Message(text, level))
 
-    def show_message(self, message: Message) -> None:
-        """Show a message with its first choice, unless that is for an image not chosen now."""
-        current = self.host.current
-        offer = next(iter(message.choices), None)
-        if offer is not None and (current is None or current.key != message.key):
-            return
-        self._offer = offer
-        self.ui.message.setText(message.text)
-        self.ui.message.setStyleSheet(STYLES[message.level])
+    def show_message(self, message: Message | None) -> None:
+        """Show a message with its first choice; None for no message."""
+        self._message = message
+        offer = None if message is None else next(iter(message.choices), None)
+        self.ui.message.setText("" if message is None else message.text)
+        self.ui.message.setStyleSheet("" if message is None else STYLES[message.level])
+        self.ui.message.setVisible(message is not None)
         self.ui.messageButton.setVisible(offer is not None)
         if offer is not None:
             self.ui.messageButton.setText(offer.title)

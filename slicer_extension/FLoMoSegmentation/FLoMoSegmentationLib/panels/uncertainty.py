@@ -147,7 +147,7 @@ class UncertaintyPanel(Panel):
             return
         host, name = self.host, self._chosen
         device = parameters.read(host.parameter_node()).device
-        host.say("")
+        host.acted()
         self.attempt(lambda: host.logic.compute_map(host.current, name, device, host.chosen_model))
 
     def on_event(self, event: Event) -> None:
