@@ -30,6 +30,7 @@ from napari_flomo.commands import (
     models,
     segment,
     segment_many,
+    study_report,
     worker,
 )
 from napari_flomo.errors import Cancelled, FlomoError, out_of_memory
@@ -39,7 +40,17 @@ EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
-_COMMANDS = [segment, segment_many, models, export, dicom_seg, measure, corrections, finetune]
+_COMMANDS = [
+    segment,
+    segment_many,
+    models,
+    export,
+    dicom_seg,
+    measure,
+    study_report,
+    corrections,
+    finetune,
+]
 _COMMANDS += [doctor, worker]
 _TRAINING_ARGUMENTS = "flomo_training.cli"
 _TRAINING_COMMANDS = {

@@ -1,0 +1,158 @@
+"""Options of the commands that measure labels, and how they read them."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_flomo import DEFAULT_MODEL
+from napari_flomo.commands.options import add_slice_axis, model_folder
+from napari_flomo.errors import FlomoError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_flomo.measures import HeartPhases, StudyMeasures
+    from napari_flomo.models import Label, ModelCard
+    from napari_flomo.volumes import Volume
+
+_CODE = re.compile(r"\s*(\d+)\s*=\s*(.+?)\s*")
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Labels that were read and measured.
+
+    Attributes
+    ----------
+    files, labels
+        One label image, or end diastole and end systole.
+    images
+        The images that they belong to, if given.
+    names
+        Labels and their codes.
+    card
+        Of the model whose codes they are; None if the codes were given.
+    """
+
+    files: list[str]
+    labels: list[Volume]
+    images: list[Volume]
+    names: Sequence[Label]
+    card: ModelCard | None
+    measures: StudyMeasures
+
+
+def add_study(parser: argparse.ArgumentParser) -> None:
+    """Add the label images and how they are measured."""
+    parser.add_argument("labels", metavar="LABELS", help="label image of a cine or of one frame")
+    parser.add_argument(
+        "systole", metavar="ES", nargs="?", help="labels at end systole; the first are end diastole"
+    )
+    parser.add_argument(
+        "--image",
+        metavar="FILE",
+        nargs="+",
+        default=[],
+        help="image that the labels belong to, with ES two images; its header gives the voxel size",
+    )
+    codes = parser.add_mutually_exclusive_group()
+    codes.add_argument(
+        "--codes",
+        metavar="CODE=NAME,...",
+        type=_codes,
+        help="what the codes mean: left ventricle, right ventricle, myocardium, or any other name",
+    )
+    codes.add_argument(
+        "--model",
+        metavar="NAME|FOLDER",
+        help=f"whose codes the labels have (default: {DEFAULT_MODEL}, or the tuned model that was "
+        "promoted for it)",
+    )
+    parser.add_argument("--ed", metavar="FRAME", type=int, help="end diastole, counted from 0")
+    parser.add_argument("--es", metavar="FRAME", type=int, help="end systole, counted from 0")
+    parser.add_argument("--height", metavar="CM", type=float, help="for values per body surface")
+    parser.add_argument("--weight", metavar="KG", type=float, help="for values per body surface")
+    add_slice_axis(parser)
+
+
+def read_study(args: argparse.Namespace) -> Study:
+    """Read and measure the label images; notes go to stderr.
+
+    Raises `FlomoError` if they cannot be read or measured.
+    """
+    from napari_flomo.measures import measure_study
+    from napari_flomo.models import load_card
+    from napari_flomo.volumes import align_labels, whole_labels
+
+    files = [path for path in (args.labels, args.systole) if path is not None]
+    labels, images = read_all(files, args.slice_axis), read_all(args.image, args.slice_axis)
+    if images and len(images) != len(labels):
+        raise FlomoError("Give --image as many images as there are label images, in their order.")
+    if images:
+        labels = [align_labels(one, image) for one, image in zip(labels, images, strict=True)]
+    else:
+        labels = [whole_labels(one) for one in labels]
+    card = None if args.codes else load_card(model_folder(args.model, quiet=True))
+    names = args.codes if card is None else card.labels
+    measures = measure_study(
+        labels[0],
+        names,
+        systole=labels[1] if len(labels) == 2 else None,
+        phases=_phases(args, labels, names),
+        height_cm=args.height,
+        weight_kg=args.weight,
+    )
+    return Study(files, labels, images, names, card, measures)
+
+
+def read_all(files: Sequence[str], slice_axis: str | None) -> list[Volume]:
+    """Read images; each note about them goes to stderr once."""
+    from napari_flomo.volumes import read
+
+    images = [read(path, slice_axis=slice_axis) for path in files]
+    for note in dict.fromkeys(note for image in images for note in image.notes):
+        print(f"Note: {note}", file=sys.stderr)
+    return images
+
+
+def _codes(text: str) -> list[Label]:
+    """Parse CODE=NAME,CODE=NAME."""
+    from napari_flomo.models import Label
+    from napari_flomo.schema import SchemaError
+
+    parts = [_CODE.fullmatch(part) for part in text.split(",")]
+    if not all(parts):
+        raise argparse.ArgumentTypeError(f'{text!r} must look like "1=left ventricle,2=myocardium"')
+    try:
+        return [Label(int(part[1]), part[2], "#808080") for part in parts if part]
+    except SchemaError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _phases(
+    args: argparse.Namespace, labels: Sequence[Volume], names: Sequence[Label]
+) -> HeartPhases | None:
+    """Return the phases that the user gave, the other one chosen by volume; None without any."""
+    if args.ed is None and args.es is None:
+        return None
+    from napari_flomo.measures import PHASES, HeartCodes, VoxelCounts, choose_phases
+
+    count = labels[0].n_frames
+    if len(labels) == 2 or count == 1:
+        raise FlomoError("--ed and --es choose frames of a cine; the labels have a single frame.")
+    codes = HeartCodes.of(names)
+    if codes is None:
+        raise FlomoError("--ed and --es need labels of a ventricle; name them with --codes.")
+    counts = VoxelCounts.of(labels[0], [label.code for label in names if label.code])
+    phases = choose_phases(counts, codes)
+    for phase, frame in zip(PHASES, (args.ed, args.es), strict=True):
+        if frame is None:
+            continue
+        if not 0 <= frame < count:
+            raise FlomoError(f"There is no frame {frame}; the cine has frames 0 to {count - 1}.")
+        phases = phases.pin(phase, frame)
+    return phases

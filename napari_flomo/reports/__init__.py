@@ -1,0 +1,8 @@
+"""Reports of the heart: pages for people, tables and JSON for programs."""
+
+from __future__ import annotations
+
+from napari_flomo.reports.content import REPORT_FORMATS, Report, ReportRow
+from napari_flomo.reports.writing import report_files, report_text
+
+__all__ = ["REPORT_FORMATS", "Report", "ReportRow", "report_files", "report_text"]

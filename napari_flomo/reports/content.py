@@ -1,0 +1,165 @@
+"""What a report contains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from napari_flomo import __version__
+from napari_flomo.measures import HeartCodes, StudyMeasures, Ventricle, agreement_limits
+from napari_flomo.models import Label, ModelCard
+from napari_flomo.volumes import Volume
+
+DISCLAIMER = "For research and education. Not a medical device."
+
+REPORT_FORMATS = (".pdf", ".csv", ".json", ".txt")
+"""Endings of the files that a report can be written to."""
+
+CONVENTIONS = (
+    "Volumes: voxels of the labels; gaps between slices are included. Papillary muscles and "
+    "trabeculae belong to the structure that the labels give them.",
+    "Mass: myocardium at end diastole, 1.05 g/ml. Body surface: Mosteller.",
+    "Wall: between inner and outer contour, in slices whose cavity is enclosed by wall.",
+)
+
+
+@dataclass(frozen=True)
+class ReportRow:
+    """One measure.
+
+    Attributes
+    ----------
+    name, value, unit
+        As shown, for example "LV EDV", 142.31, "ml".
+    indexed
+        Per square metre of body surface; None if that is unknown or makes no sense.
+    limits
+        Limits of agreement of the model with a reader, without corrections; empty if unknown.
+    """
+
+    name: str
+    value: float | None
+    unit: str
+    indexed: float | None = None
+    limits: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """A study to report.
+
+    Attributes
+    ----------
+    measures
+        Of the labels.
+    labels
+        The label images: a cine or a single frame, or end diastole and end systole.
+    names
+        Labels and their codes.
+    images
+        The images that the labels belong to, in the same order; without them no contours are drawn.
+    card
+        Of the model that made the labels; None for labels of unknown origin.
+    title, patient
+        Free text for the head of the report; nothing is filled in.
+    accepted
+        What a person accepted, for example "12 of 20 slices accepted".
+    """
+
+    measures: StudyMeasures
+    labels: Sequence[Volume]
+    names: Sequence[Label]
+    images: Sequence[Volume] = ()
+    card: ModelCard | None = None
+    title: str = "Cardiac function"
+    patient: str = ""
+    accepted: str = ""
+    version: str = field(default=__version__)
+
+    @property
+    def codes(self) -> HeartCodes | None:
+        """Codes of the parts of the heart; None for other labels."""
+        return HeartCodes.of(self.names)
+
+    @property
+    def origin(self) -> str:
+        """Where the labels come from."""
+        model = "labels of unknown origin" if self.card is None else f"model {self.card.name}"
+        return f"napari-flomo {self.version}, {model}"
+
+    def frames(self) -> dict[str, tuple[int, int]]:
+        """Return image number and frame of ``"ED"`` and ``"ES"``, or of the ``"only"`` frame."""
+        if len(self.labels) == 2:
+            return {"ED": (0, 0), "ES": (1, 0)}
+        heart = self.measures.heart
+        left = None if heart is None or heart.phases is None else heart.phases.left
+        if left is None or left.ed is None or left.es is None:
+            return {"only": (0, 0)}
+        return {"ED": (0, left.ed), "ES": (0, left.es)}
+
+    def rows(self) -> list[ReportRow]:
+        """Return the measures of both ventricles and the myocardium; other labels' volumes."""
+        heart = self.measures.heart
+        ventricles: list[ReportRow] = []
+        if heart is not None:
+            for short, name, ventricle in (
+                ("LV", "left ventricle", heart.left),
+                ("RV", "right ventricle", heart.right),
+            ):
+                if ventricle is not None and ventricle.edv_ml:
+                    ventricles += self._ventricle(short, name, ventricle)
+        if not ventricles:
+            return [
+                ReportRow(one.name, one.ml if one.ml is not None else one.voxels, _unit(one.ml))
+                for one in self.measures.structures
+                if one.frame == 0
+            ]
+        if heart is not None and heart.mass_g is not None:
+            ventricles.append(
+                ReportRow("LV mass", heart.mass_g, "g", self._indexed("mass_g_per_m2"))
+            )
+        ventricles += [
+            ReportRow(f"Wall, {phase}", wall.mean_mm, "mm")
+            for phase, wall in self.measures.wall.items()
+        ]
+        return ventricles
+
+    def flag_lines(self) -> list[str]:
+        """Return a line for each flag, with frame and slice counted from 1."""
+        lines = []
+        for flag in self.measures.flags:
+            frame = "" if flag.frame is None else f"frame {flag.frame + 1}, "
+            place = "" if flag.slice is None else f"{frame}slice {flag.slice + 1}: "
+            lines.append(f"Check {place}{flag.text}")
+        return lines
+
+    def _ventricle(self, short: str, name: str, ventricle: Ventricle) -> list[ReportRow]:
+        side = "left" if short == "LV" else "right"
+        return [
+            ReportRow(
+                f"{short} {measure}",
+                value,
+                unit,
+                self._indexed(f"{side}_{measure.lower()}_ml_per_m2"),
+                self._limits(name, measure),
+            )
+            for measure, value, unit in (
+                ("EDV", ventricle.edv_ml, "ml"),
+                ("ESV", ventricle.esv_ml, "ml"),
+                ("SV", ventricle.sv_ml, "ml"),
+                ("EF", ventricle.ef_percent, "%"),
+            )
+        ]
+
+    def _indexed(self, name: str) -> float | None:
+        return self.measures.indexed.get(name)
+
+    def _limits(self, ventricle: str, measure: str) -> str:
+        if self.card is None:
+            return ""
+        limits = agreement_limits(self.card, ventricle, measure)
+        return "" if limits is None else str(limits)
+
+
+def _unit(ml: float | None) -> str:
+    return "voxels" if ml is None else "ml"
