@@ -5,6 +5,7 @@ from __future__ import annotations
 from napari_flomo.measures.agreement import AgreementLimits, agreement_limits
 from napari_flomo.measures.body import body_surface_m2
 from napari_flomo.measures.counts import VoxelCounts
+from napari_flomo.measures.curve import VolumeCurve, volume_curves
 from napari_flomo.measures.flags import Flag, HeartFlags
 from napari_flomo.measures.heart import (
     MYOCARDIAL_DENSITY_G_PER_ML,
@@ -52,6 +53,7 @@ __all__ = [
     "StudyMeasures",
     "Ventricle",
     "VentriclePhases",
+    "VolumeCurve",
     "VoxelCounts",
     "WallThickness",
     "agreement_limits",
@@ -63,5 +65,6 @@ __all__ = [
     "measure_study",
     "structure_volumes",
     "thickening",
+    "volume_curves",
     "wall_thickness",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from napari_flomo.measures import (
     PHASES,
     SIDES,
@@ -13,6 +15,7 @@ from napari_flomo.measures import (
     Side,
     Ventricle,
     VentriclePhases,
+    VolumeCurve,
 )
 
 PHASE_NAMES: Mapping[Phase, str] = {"ED": "end diastole", "ES": "end systole"}
@@ -34,6 +37,13 @@ PHASE_CHOICES: tuple[tuple[str, Phase, tuple[Side, ...]], ...] = (
 )
 """Title, phase and ventricles of the entries that set a phase to the frame on the screen."""
 
+CURVE_TIP = (
+    "Volumes of the structures in all frames; click a frame to go there, drag ED and ES to set "
+    "them. A circle marks a volume that does not fit those of the frames around"
+)
+HERE = "here: {}"
+JUMP = "does not fit the frames around"
+
 ONE_FRAME = "This image has one frame only, so it has no end diastole and end systole to choose."
 NO_VENTRICLES = "{} segments no ventricle, so it has no end diastole and end systole."
 FRAME_NOT_SEGMENTED = "Frame {} is not segmented; segment it first."
@@ -52,7 +62,7 @@ def pinned_text(phase: Phase, frame: int, sides: Sequence[Side]) -> str:
 def phase_title(phase: Phase, phases: HeartPhases) -> str:
     """Return the title of the button that goes to a phase; a star marks a frame that is pinned."""
     frame = phases.left.frame(phase)
-    star = "*" if phase in phases.left.pinned | phases.right.pinned else ""
+    star = "*" if phase in phases.left.pinned else ""
     return phase if frame is None else f"{phase} {frame + 1}{star}"
 
 
@@ -84,6 +94,18 @@ def heart_lines(heart: HeartMeasures, first_frame: int = 1) -> list[str]:
     if not heart.complete:
         lines.append(PARTIAL_MEASURES)
     return lines
+
+
+def curve_text(
+    curves: Sequence[VolumeCurve], names: Mapping[int, str], frame: int, unit: str
+) -> str:
+    """Return the volumes of a frame in lines, and which of them jump."""
+    lines = [f"Frame {frame + 1}"]
+    for curve in curves:
+        if np.isfinite(curve.volumes[frame]):
+            jump = f" ({JUMP})" if frame in curve.jumps else ""
+            lines.append(f"{names[curve.code]}: {curve.volumes[frame]:.0f} {unit}{jump}")
+    return "\n".join(lines)
 
 
 def frame_unit(pinned: bool) -> str:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from napari_flomo.measures import HeartCodes, HeartMeasures, heart_of_cine, implausible
+from napari_flomo.measures import (
+    HeartCodes,
+    HeartMeasures,
+    VolumeCurve,
+    heart_of_cine,
+    implausible,
+    volume_curves,
+)
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.phases import segmented_frames
 
@@ -16,6 +23,17 @@ def heart_of(image: OpenImage) -> HeartMeasures | None:
         return None
     frames, whole = segmented_frames(image)
     return heart_of_cine(image.counts, codes, image.phases, frames=frames, whole=whole)
+
+
+def curves_of(image: OpenImage) -> tuple[VolumeCurve, ...]:
+    """Return the volume-time curves of the current labels; see `Session.curves`.
+
+    Frames of which only a part is segmented are left out: their volumes are too small.
+    """
+    if image.segmentation is None or image.counts is None or image.volume.n_frames < 2:
+        return ()
+    codes = HeartCodes.of(image.segmentation.card.labels)
+    return () if codes is None else volume_curves(image.counts, codes, segmented_frames(image)[1])
 
 
 def remarks_of(image: OpenImage) -> tuple[str, ...]:

@@ -163,8 +163,14 @@ class Presenter:
 
     # End diastole and end systole
 
-    def pin_phase(self, key: str | None, phase: Phase, sides: Sequence[Side] = SIDES) -> None:
-        """Make the frame on the screen end diastole or end systole, until the user changes it.
+    def pin_phase(
+        self,
+        key: str | None,
+        phase: Phase,
+        sides: Sequence[Side] = SIDES,
+        frame: int | None = None,
+    ) -> None:
+        """Make a frame, by default that on the screen, end diastole or end systole.
 
         Raises
         ------
@@ -172,7 +178,7 @@ class Presenter:
             If the image is no segmented cine, or nothing of the frame was segmented.
         """
         image = self._reviewed(key)
-        frame = self._viewer.position(image.key).frame
+        frame = self._viewer.position(image.key).frame if frame is None else frame
         before = image.phases
         self._session.phases.pin(image.key, phase, frame, sides)
         self._set_phases(image, before, cine_messages.pinned_text(phase, frame, sides))
@@ -197,7 +203,17 @@ class Presenter:
         frame = image.phases.of(side).frame(phase)
         if frame is None:
             raise FlomoError(cine_messages.PHASES_UNKNOWN)
+        self.go_to_frame(key, frame)
+
+    def go_to_frame(self, key: str | None, frame: int) -> None:
+        """Show a frame, or the first or last one there is; the slice stays."""
+        image = self._reviewed(key)
+        frame = min(max(frame, 0), image.volume.n_frames - 1)
         self.go_to(image.key, self._viewer.position(image.key)._replace(frame=frame))
+
+    def step_frame(self, key: str | None, by: int) -> None:
+        """Show the frame that is ``by`` frames later; the slice stays."""
+        self.go_to_frame(key, self._viewer.position(self._reviewed(key).key).frame + by)
 
     # Contours
 

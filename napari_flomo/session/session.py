@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_flomo.corrections import Replay
 from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import Worker
-from napari_flomo.measures import HeartMeasures
+from napari_flomo.measures import HeartMeasures, VolumeCurve
 from napari_flomo.session import editing, messages, recovery, review_actions, undoing
 from napari_flomo.session.autosave import Autosave, EditKind
 from napari_flomo.session.correction_writer import CorrectionWriter
@@ -29,7 +29,7 @@ from napari_flomo.session.events import (
     ReviewChanged,
     StepRestored,
 )
-from napari_flomo.session.findings import heart_of
+from napari_flomo.session.findings import curves_of, heart_of
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.observers import Observers
 from napari_flomo.session.phases import Phases
@@ -298,6 +298,13 @@ class Session:
         if image.autosave is not None:
             image.autosave.record_locked(code, locked)
         self._notify(LocksChanged(key, image.locked))
+
+    def curves(self, key: str) -> tuple[VolumeCurve, ...]:
+        """Return the volumes of the heart over the frames, fast enough for every stroke.
+
+        Empty before the first run, for one frame, or if the model has no heart labels.
+        """
+        return curves_of(self.image(key))
 
     def measures(self, key: str) -> HeartMeasures | None:
         """Return volumes, EF and mass of the current labels, fast enough for every stroke.

@@ -1,4 +1,4 @@
-"""End diastole and end systole of a cine: buttons that go there, and a menu to set them."""
+"""The volumes of a cine over its frames, and how end diastole and end systole are set."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
-from napari_flomo.measures import PHASES, HeartCodes, Phase
-from napari_flomo.session import cine_messages
+from napari_flomo.measures import PHASES, HeartCodes, Phase, Side
+from napari_flomo.session import cine_messages, structure_colours
+from napari_flomo.widgets.volume_plot import VolumePlot
 
 if TYPE_CHECKING:
     from napari_flomo.session import OpenImage
@@ -23,6 +24,9 @@ class CineBox(QWidget):
         super().__init__(parent)
         self._viewer_state = viewer_state
         presenter = viewer_state.presenter
+        self.plot = VolumePlot()
+        self.plot.clicked.connect(self._on_frame)
+        self.plot.dragged.connect(self._on_mark)
         self.buttons: dict[Phase, QPushButton] = {}
         row = QHBoxLayout()
         for phase in PHASES:
@@ -47,6 +51,7 @@ class CineBox(QWidget):
         row.addWidget(self.set_button, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.plot)
         layout.addLayout(row)
 
     def refresh(self) -> None:
@@ -56,12 +61,30 @@ class CineBox(QWidget):
         if entry is None or image is None:
             return
         here = self._viewer_state.position(entry).frame
+        self._show_curves(image, here)
         for phase, one in self.buttons.items():
             frame = image.phases.left.frame(phase)
             one.setText(cine_messages.phase_title(phase, image.phases))
             one.setToolTip(cine_messages.phase_tip(phase, image.phases))
             one.setEnabled(frame is not None)
             one.setChecked(frame == here)
+
+    def _show_curves(self, image: OpenImage, here: int) -> None:
+        if image.segmentation is None or image.counts is None:
+            return
+        labels = image.segmentation.card.labels
+        unit = "voxels" if image.counts.ml_per_voxel is None else "ml"
+        names = {label.code: label.name for label in labels}
+        self.plot.show_names(names, structure_colours(labels), unit)
+        curves = self._viewer_state.session.curves(image.key)
+        self.plot.show_curves(curves, image.phases, here)
+
+    def _on_frame(self, frame: int) -> None:
+        self._attempt(lambda key: self._viewer_state.presenter.go_to_frame(key, frame))
+
+    def _on_mark(self, phase: Phase, sides: tuple[Side, ...], frame: int) -> None:
+        presenter = self._viewer_state.presenter
+        self._attempt(lambda key: presenter.pin_phase(key, phase, sides, frame))
 
     def _attempt(self, action: Callable[[str | None], object], _checked: bool = False) -> None:
         self._viewer_state.attempt(lambda: action(self._viewer_state.key))

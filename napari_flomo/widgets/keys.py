@@ -55,12 +55,24 @@ def toggle_contours(viewer: napari.viewer.Viewer) -> None:
     _attempt(viewer, lambda state: state.presenter.show_contours(not state.presenter.contours))
 
 
+def next_frame(viewer: napari.viewer.Viewer) -> None:
+    """Show the next frame of a cine; the slice stays."""
+    _attempt(viewer, lambda state: state.presenter.step_frame(state.key, 1))
+
+
+def previous_frame(viewer: napari.viewer.Viewer) -> None:
+    """Show the frame before."""
+    _attempt(viewer, lambda state: state.presenter.step_frame(state.key, -1))
+
+
 SHORTCUTS: tuple[tuple[str, Callable[[napari.viewer.Viewer], None], str], ...] = (
     ("N", next_uncertain, "next uncertain slice"),
     ("Shift-N", previous_uncertain, "previous uncertain slice"),
     ("A", accept, "accept the slice and go to the next"),
     ("U", toggle_uncertainty, "show or hide the uncertainty"),
     ("Shift-C", toggle_contours, "show the labels as contours, or filled"),
+    ("Shift-Right", next_frame, "next frame of a cine"),
+    ("Shift-Left", previous_frame, "previous frame of a cine"),
     (".", next_label, "paint with the next label"),
     (",", previous_label, "paint with the previous label"),
 )

@@ -98,6 +98,18 @@ def test_results_of_a_cine_are_sequences(make_logic, program):
     assert any(text[0] == "EF" for text in texts)
 
 
+def test_table_shows_frames_that_jump(make_logic, program):
+    cine = cine_of(oblique_heart(), frames=6)
+    cine.data[1:] = cine.data[0]
+    cine.data[3][cine.data[3] > 150] = 40
+    logic = make_logic()
+    _, sequence, _ = add_cine(cine)
+    table = run(logic, sequence).results.table
+    rows = range(table.GetNumberOfRows())
+    texts = [[table.GetCellText(row, column) for column in range(4)] for row in rows]
+    assert ["left ventricle", "does not fit the frames around", "4", "frame"] in texts
+
+
 def test_table_shows_limits_of_agreement(make_logic, program):
     logic = make_logic()
     _, sequence, _ = add_cine(cine_of(oblique_heart()))

@@ -204,3 +204,4 @@ class ReviewPanel(Panel):
         elif isinstance(event, LabelsChanged) and image is not None and event.key == image.key:
             self.list.show_review(image.review, "frames" in image.volume.axes)
             self.structures.refresh()
+            self.cine.refresh()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import slicer
@@ -9,7 +10,7 @@ import vtk
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.result_nodes import ResultNodes
-    from napari_flomo.measures import HeartMeasures, HeartPhases
+    from napari_flomo.measures import HeartMeasures, HeartPhases, VolumeCurve
     from napari_flomo.models import ModelCard
     from napari_flomo.session import OpenImage
 
@@ -27,7 +28,12 @@ class MeasureRow(NamedTuple):
     agreement: str = ""
 
 
-def rows_of(image: OpenImage, heart: HeartMeasures | None, frame: int) -> list[MeasureRow]:
+def rows_of(
+    image: OpenImage,
+    heart: HeartMeasures | None,
+    frame: int,
+    curves: Sequence[VolumeCurve] = (),
+) -> list[MeasureRow]:
     """Return the known measures of the labels.
 
     Parameters
@@ -38,7 +44,11 @@ def rows_of(image: OpenImage, heart: HeartMeasures | None, frame: int) -> list[M
         From `Session.measures`.
     frame
         The frame, counted from 0, for the volumes of the structures.
+    curves
+        From `Session.curves`; frames whose volume jumps get a row.
     """
+    from napari_flomo.session import cine_messages
+
     if image.segmentation is None or image.counts is None:
         return []
     which = f"volume, frame {frame + 1}" if image.volume.n_frames > 1 else "volume"
@@ -47,6 +57,17 @@ def rows_of(image: OpenImage, heart: HeartMeasures | None, frame: int) -> list[M
         ml, voxels = image.counts.ml(label.code, frame), image.counts.voxels(label.code, frame)
         value = (str(voxels), "pixels") if ml is None else (f"{ml:.1f}", "ml")
         rows.append(MeasureRow(label.name, which, *value))
+    names = {label.code: label.name for label in image.segmentation.card.labels}
+    rows += [
+        MeasureRow(
+            names[curve.code],
+            cine_messages.JUMP,
+            ", ".join(str(one + 1) for one in curve.jumps),
+            cine_messages.frame_unit(pinned=False),
+        )
+        for curve in curves
+        if curve.jumps
+    ]
     return rows if heart is None else rows + _heart_rows(heart, image.segmentation.card)
 
 

@@ -116,7 +116,8 @@ def save_state(session: Session, scene_image: SceneImage) -> None:
         return
     slice_axis = image.volume.geometry.affine_ras()[:3, 2].round(6).tolist()
     results.set_state({**note_of(image), "slice_axis": slice_axis})
-    rows = measures.rows_of(image, session.measures(scene_image.key), scene_image.nodes.frame)
+    key, frame = scene_image.key, scene_image.nodes.frame
+    rows = measures.rows_of(image, session.measures(key), frame, session.curves(key))
     measures.write_table(results, f"{image.name} measures", rows)
 
 
