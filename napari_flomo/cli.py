@@ -32,6 +32,7 @@ from napari_flomo.commands import (
     segment_many,
     study_report,
     worker,
+    worklist,
 )
 from napari_flomo.errors import Cancelled, FlomoError, out_of_memory
 
@@ -49,6 +50,7 @@ _COMMANDS = [
     measure,
     study_report,
     corrections,
+    worklist,
     finetune,
 ]
 _COMMANDS += [doctor, worker]

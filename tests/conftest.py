@@ -299,3 +299,25 @@ def _write_series(
         name = f"{order[frame * data.shape[1] + number]:04}.dcm"
         one.save_as(folder / name, enforce_file_format=True)
     return uids
+
+
+@pytest.fixture
+def grow(tmp_path: Path) -> Callable[..., Path]:
+    """Make files below a folder, each with the content that is given or its own name."""
+
+    def make(*names: str, folder: str = "images", content: bytes | None = None) -> Path:
+        root = tmp_path / folder
+        root.mkdir(exist_ok=True)
+        for name in names:
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(name.encode() if content is None else content)
+        return root
+
+    return make
+
+
+@pytest.fixture
+def dicom() -> bytes:
+    """The beginning of a DICOM file."""
+    return bytes(128) + b"DICM" + bytes(64)

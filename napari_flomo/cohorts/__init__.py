@@ -6,9 +6,9 @@ Importing this package is cheap; torch is loaded by the workers, Dask only for s
 from __future__ import annotations
 
 from napari_flomo.cohorts.config import FORMATS, CohortConfig
-from napari_flomo.cohorts.finding import Study, StudyFilter, find_studies
 from napari_flomo.cohorts.running import CohortSummary, list_cohort, segment_cohort
 from napari_flomo.cohorts.study_result import StudyResult
+from napari_flomo.volumes import Study, StudyFilter, find_studies
 
 __all__ = [
     "FORMATS",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_flomo.cohorts.finding import Study
+from napari_flomo.volumes import Study
 
 STUDIES = "studies"
 FORMATS = (".nii.gz", ".nrrd", ".mha")

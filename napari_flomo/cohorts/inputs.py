@@ -6,9 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_flomo.cohorts.finding import Study
 from napari_flomo.errors import FlomoError, reason_of
-from napari_flomo.volumes import data_files
+from napari_flomo.volumes import Study, files_of, stamp_of
 
 
 @dataclass(frozen=True)
@@ -23,38 +22,6 @@ class Input:
     files: int
     bytes: int
     stamp: str
-
-
-def files_of(study: Study, root: Path) -> list[Path]:
-    """Return the files of a study: its image, or all files of a series in order of their names.
-
-    A header (``.hdr``, ``.nhdr``, ``.mhd``) is followed by the files that hold its voxels.
-    """
-    if study.series:
-        return [
-            path
-            for folder in study.paths(root)
-            for path in sorted(folder.iterdir())
-            if path.is_file() and not path.name.startswith(".")
-        ]
-    path = root / study.id
-    return [path, *data_files(path)]
-
-
-def stamp_of(study: Study, root: Path) -> str | None:
-    """Return a stamp that changes with the files of a study; None if they are gone."""
-    digest = hashlib.sha256()
-    try:
-        for path in files_of(study, root):
-            state = path.stat()
-            digest.update(
-                f"{path.name}\0{state.st_size}\0{state.st_mtime_ns}\n".encode(
-                    "utf-8", "surrogateescape"
-                )
-            )
-    except OSError:
-        return None
-    return digest.hexdigest()[:16]
 
 
 def read_input(study: Study, root: Path) -> Input:

@@ -21,11 +21,10 @@ from typing import Any, Self
 
 from napari_flomo import __version__
 from napari_flomo.cohorts.config import CohortConfig
-from napari_flomo.cohorts.finding import MARKER, Study
-from napari_flomo.cohorts.inputs import stamp_of
 from napari_flomo.cohorts.study_result import StudyResult
 from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.files import acquire_lock, append, atomic_write, make_folder
+from napari_flomo.volumes import MARKER, Study, stamp_of
 
 SCHEMA = 1
 MANIFEST = "manifest.jsonl"

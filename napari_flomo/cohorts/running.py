@@ -12,7 +12,6 @@ from pathlib import Path
 
 from napari_flomo.cohorts.config import FORMATS, CohortConfig, StudyTask
 from napari_flomo.cohorts.executor import Executor, InProcessExecutor, Outcome
-from napari_flomo.cohorts.finding import OnSkip, Study, StudyFilter, find_studies
 from napari_flomo.cohorts.manifest import CohortManifest, at_current_run, begin_run, folder_lock
 from napari_flomo.cohorts.review import write_review
 from napari_flomo.cohorts.study_result import StudyResult
@@ -21,6 +20,7 @@ from napari_flomo.cohorts.table import write_table
 from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.models import load_card
 from napari_flomo.progress import Progress, ProgressCallback
+from napari_flomo.volumes import OnSkip, Study, StudyFilter, find_studies
 
 MODEL_FILES = ("card.json", "model.safetensors")
 SHOWN_FAILURES = 1000

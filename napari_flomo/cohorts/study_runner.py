@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from napari_flomo.cohorts.allocation import keep_freed_memory
 from napari_flomo.cohorts.config import CONTENTS, FORMATS, CohortConfig, StudyTask
-from napari_flomo.cohorts.finding import Study
-from napari_flomo.cohorts.inputs import Input, read_input, stamp_of
+from napari_flomo.cohorts.inputs import Input, read_input
 from napari_flomo.cohorts.study_result import StudyResult, most_uncertain, plain_scores
 from napari_flomo.errors import Cancelled, FlomoError, describe
 from napari_flomo.files import make_folder
+from napari_flomo.volumes import Study, stamp_of
 
 if TYPE_CHECKING:
     from napari_flomo.segmentation import Segmentation, Segmenter

@@ -23,8 +23,9 @@ from napari_flomo.jobs import (
     Worker,
     python_spawner,
 )
-from napari_flomo.session import cine_messages, messages, uncertainty_maps
+from napari_flomo.session import cine_messages, messages, study_messages, uncertainty_maps
 from napari_flomo.session.colours import STATE_COLOURS, structure_colours
+from napari_flomo.session.continuing import continue_from
 from napari_flomo.session.correction_writer import CorrectionWriter
 from napari_flomo.session.events import (
     AutosaveChanged,
@@ -105,12 +106,14 @@ __all__ = [
     "ViewerAdapter",
     "Worker",
     "cine_messages",
+    "continue_from",
     "image_name",
     "messages",
     "note_of",
     "python_spawner",
     "review_note",
     "structure_colours",
+    "study_messages",
     "uncertainty_maps",
     "use_tool",
 ]

@@ -32,6 +32,7 @@ class _Remembered:
     reader: str = "reader"
     keep_corrections: bool = True
     name_by_folder: bool = False
+    worklist: str = ""
     base: str | None = None
     replay: str = ""
     reference: str = ""
@@ -60,7 +61,7 @@ class Preferences:
     Saved as JSON in the user's data folder; every change is written immediately and atomically.
     The file has no names of images and nothing about a patient: a model given by folder is not
     saved, and an image is identified by its hash. The only paths are those of replay and reference
-    data, which the user chose.
+    data and of the work list, which the user chose.
 
     Parameters
     ----------
@@ -145,6 +146,15 @@ class Preferences:
     @name_by_folder.setter
     def name_by_folder(self, by_folder: bool) -> None:
         self._change(name_by_folder=by_folder)
+
+    @property
+    def worklist(self) -> str:
+        """Folder of the work list that was opened last; empty for none."""
+        return self._content.worklist
+
+    @worklist.setter
+    def worklist(self, folder: str) -> None:
+        self._change(worklist=folder)
 
     @property
     def base(self) -> str | None:

@@ -29,6 +29,15 @@ from napari_flomo.volumes.slice_axis import (
     permuted,
     transposed,
 )
+from napari_flomo.volumes.studies import (
+    MARKER,
+    OnSkip,
+    Study,
+    StudyFilter,
+    files_of,
+    find_studies,
+    stamp_of,
+)
 from napari_flomo.volumes.volume import AXES, SPATIAL_AXES, Volume
 
 if TYPE_CHECKING:
@@ -37,18 +46,24 @@ if TYPE_CHECKING:
 __all__ = [
     "AXES",
     "AXIS_NAMES",
+    "MARKER",
     "READABLE",
     "SPATIAL_AXES",
     "WRITABLE",
     "Geometry",
+    "OnSkip",
     "Order",
+    "Study",
+    "StudyFilter",
     "Volume",
     "align_labels",
     "arrange",
     "ask_for_axis",
     "data_files",
+    "files_of",
     "fill_background",
     "find_series",
+    "find_studies",
     "group_files",
     "holds_series",
     "in_stored_order",
@@ -58,6 +73,7 @@ __all__ = [
     "read_series",
     "same_place",
     "split_stacks",
+    "stamp_of",
     "stem_of",
     "suffix_of",
     "transposed",

@@ -28,6 +28,27 @@ def accept(viewer: napari.viewer.Viewer) -> None:
     _attempt(viewer, lambda state: state.presenter.accept(state.key))
 
 
+def next_study(viewer: napari.viewer.Viewer) -> None:
+    """Save the open study of the work list and open the next."""
+    _attempt(viewer, lambda state: state.get_studies().next())
+
+
+def previous_study(viewer: napari.viewer.Viewer) -> None:
+    """Save the open study of the work list and open the one before."""
+    _attempt(viewer, lambda state: state.get_studies().previous())
+
+
+def continue_from_labels(viewer: napari.viewer.Viewer) -> None:
+    """Choose a file with labels, and review them as those of the current image."""
+
+    def ask(viewer_state: ViewerState) -> None:
+        from napari_flomo.widgets import earlier_file
+
+        earlier_file.ask(viewer_state, None)
+
+    _attempt(viewer, ask)
+
+
 def toggle_uncertainty(viewer: napari.viewer.Viewer) -> None:
     """Show or hide the uncertainty of the current image."""
 
@@ -75,6 +96,8 @@ SHORTCUTS: tuple[tuple[str, Callable[[napari.viewer.Viewer], None], str], ...] =
     ("Shift-Left", previous_frame, "previous frame of a cine"),
     (".", next_label, "paint with the next label"),
     (",", previous_label, "paint with the previous label"),
+    ("PageDown", next_study, "next study of the work list"),
+    ("PageUp", previous_study, "previous study of the work list"),
 )
 """Key, command and title; napari itself uses none of these keys."""
 

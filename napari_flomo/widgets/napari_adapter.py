@@ -70,8 +70,9 @@ class NapariAdapter:
         return self._images.open_image(entry, volume).key
 
     def remove_image(self, key: str) -> None:
-        """Remove the layer of an image."""
-        self._images.viewer.layers.remove(self._entry(key).image)
+        """Remove the layer of an image and those of its results."""
+        for layer in reversed(self._entry(key).layers):
+            self._images.viewer.layers.remove(layer)
 
     def read_labels(self, key: str) -> None:
         """Report an undo or redo that has just been drawn."""

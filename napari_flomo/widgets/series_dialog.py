@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_flomo.session import study_messages
 from napari_flomo.volumes.dicom import SeveralSeries
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def ask_for_series(several: SeveralSeries) -> str | None:
         raise several
     names = [text for _, text in several.choices]
     text, accepted = QInputDialog.getItem(
-        window, "Several DICOM series", "Open which series?", names, 0, False
+        window, study_messages.SERIES_TITLE, study_messages.SERIES_QUESTION, names, 0, False
     )
     return several.choices[names.index(text)][0] if accepted else None
 

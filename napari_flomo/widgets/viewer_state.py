@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from napari import Viewer
 
     from napari_flomo.session.learning import Learning
+    from napari_flomo.session.worklist import Studies
     from napari_flomo.widgets.lazy_image import LazyComputation
 
 
@@ -33,6 +34,8 @@ class ViewerState(ViewerImages):
     """An `Event` of the session; layers are up to date already."""
     models_changed = Signal(str)
     """Another model was chosen; carries its name."""
+    studies_changed = Signal()
+    """The work list or the study that is open changed."""
     computing_changed = Signal()
     """The computation of a lazy image started or ended."""
 
@@ -50,6 +53,7 @@ class ViewerState(ViewerImages):
         self._unsubscribe = self.session.subscribe(self.session_changed.emit)
         self._computing: LazyComputation | None = None
         self.learning: Learning | None = None
+        self.studies: Studies | None = None
         self.closed = False
         self._has_window = False  # without a reference, so that the window can be deleted
 
@@ -71,6 +75,16 @@ class ViewerState(ViewerImages):
             self.activity.watch()
         return self.learning
 
+    def get_studies(self) -> Studies:
+        """Return the work list of the window."""
+        if self.studies is None:
+            from napari_flomo.session.worklist import Studies
+            from napari_flomo.widgets.series_dialog import ask_for_series
+
+            self.studies = Studies(self.session, self.adapter, self.preferences, ask_for_series)
+            self.studies.subscribe(self.studies_changed.emit)
+        return self.studies
+
     def use_model(self, name: str) -> None:
         """Segment with another model from now on."""
         self.preferences.model = name
@@ -91,6 +105,8 @@ class ViewerState(ViewerImages):
         for entry in self._entries:  # the viewer may be deleted already
             self.release_labels(entry)
         self.remembered.close()
+        if self.studies is not None:
+            self.studies.close()
         if self.learning is not None:
             self.learning.close()
         self.session.close()

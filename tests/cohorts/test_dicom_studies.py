@@ -11,9 +11,8 @@ import pydicom
 import pytest
 
 from napari_flomo.cohorts import StudyFilter, find_studies
-from napari_flomo.cohorts.finding import Study
 from napari_flomo.cohorts.inputs import read_input
-from napari_flomo.volumes import read, read_series
+from napari_flomo.volumes import Study, read, read_series
 
 
 def spread(cases: Path, root: Path, **changes: Any) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from napari_flomo.cohorts import Study
-from napari_flomo.cohorts.inputs import read_input, stamp_of
+from napari_flomo.cohorts.inputs import read_input
 from napari_flomo.errors import FlomoError
+from napari_flomo.volumes import stamp_of
 
 Grow = Callable[..., Path]
 

@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("napari", reason="napari is not installed")
 sys.path.append(str(Path(__file__).parents[1] / "contract"))
 
+import study_story
 from cine_story import tell_of_phases
 from qtpy.QtCore import Qt
 from viewer_story import tell
@@ -95,3 +96,34 @@ def test_the_story(bench: Any, make_heart: Callable[..., Volume], trainer: str) 
 
 def test_phases_of_a_cine(bench: Any, make_cine: Callable[..., Volume]) -> None:
     tell_of_phases(NapariStage(bench, make_cine()))
+
+
+class NapariStudies(NapariStage):
+    """A window with the Studies panel."""
+
+    def __init__(self, bench: Any) -> None:
+        self.bench = bench
+        state = bench.viewer_state
+        self.session, self.adapter, self.studies = state.session, state.adapter, state.get_studies()
+        self.panel = bench.viewer.window.add_plugin_dock_widget("napari-flomo", "Studies")[1]
+        bench.pick("toy")
+
+    @property
+    def entry(self) -> Any:
+        return self.bench.viewer_state.current
+
+    def accept(self) -> None:
+        self.bench.click(self.bench.review.accept_button)
+
+    def next_study(self) -> None:
+        self.bench.click(self.panel.next_button)
+
+    def leave(self, action: Callable[[], None]) -> str:
+        action()
+        return self.reply("Save and go on")
+
+
+def test_a_day_with_a_work_list(
+    bench: Any, make_heart: Callable[..., Volume], tmp_path: Path
+) -> None:
+    study_story.tell(NapariStudies(bench), tmp_path / "studies", make_heart(slices=4))

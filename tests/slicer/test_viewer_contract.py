@@ -11,6 +11,7 @@ from helpers import add_cine, add_volume, paint, painted
 pytest.importorskip("PySide6.QtUiTools", reason="the panels need PySide6")
 sys.path.append(str(Path(__file__).parents[1] / "contract"))
 
+import study_story
 from cine_story import tell_of_phases
 from viewer_story import tell
 
@@ -83,3 +84,31 @@ def test_viewer_contract(driver, program, oblique, trainer):
 
 def test_phases_of_a_cine(driver, program, make_cine):
     tell_of_phases(SlicerStage(driver, program, make_cine()))
+
+
+class SlicerStudies(SlicerStage):
+    """The module without an image."""
+
+    def __init__(self, driver, program):
+        self.driver, self.program = driver, program
+        self.logic = driver.panel.logic
+        self.session, self.adapter = self.logic.session, self.logic.adapter
+        self.studies = driver.panel.studies.studies
+        driver.answer = True
+
+    def segment(self):
+        self.click()
+
+    def accept(self):
+        self.driver.click(self.driver.panel.review.ui.acceptButton)
+
+    def next_study(self):
+        self.driver.click(self.driver.panel.studies.ui.nextStudyButton)
+
+    def leave(self, action):
+        action()
+        return self.driver.asked[-1]
+
+
+def test_a_day_with_a_work_list(driver, program, oblique, tmp_path):
+    study_story.tell(SlicerStudies(driver, program), tmp_path / "studies", oblique)

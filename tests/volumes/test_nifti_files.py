@@ -13,10 +13,8 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 from scipy.spatial.transform import Rotation
 
-from napari_flomo.cohorts.finding import Study
-from napari_flomo.cohorts.inputs import files_of
 from napari_flomo.errors import FlomoError
-from napari_flomo.volumes import Volume, read, write
+from napari_flomo.volumes import Study, Volume, files_of, read, write
 
 FIELD = Path(__file__).parents[1] / "fieldtests"
 AFFINE = np.eye(4)

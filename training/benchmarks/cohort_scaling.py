@@ -41,11 +41,11 @@ from timing import timed
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.cohorts import CohortConfig, find_studies, segment_cohort
 from napari_flomo.cohorts.config import StudyTask
-from napari_flomo.cohorts.inputs import stamp_of
 from napari_flomo.cohorts.manifest import MANIFEST, CohortManifest, begin_run
 from napari_flomo.cohorts.study_result import StudyResult
 from napari_flomo.models import load_card, locate
 from napari_flomo.progress import Progress
+from napari_flomo.volumes import stamp_of
 
 SAMPLE = REPOSITORY / "napari_flomo" / "samples" / "sunnybrook_ed.nii.gz"
 CONTENT = b"image"

@@ -136,6 +136,7 @@ class SceneAdapter:
         """Add an image to the scene, choose it and return its key."""
         scene_image = self._images.open(scene_io.add_image(volume, name))
         self._host.choose_image(scene_image.nodes.volume)
+        self._host.refresh()
         return scene_image.key
 
     def remove_image(self, key: str) -> None:

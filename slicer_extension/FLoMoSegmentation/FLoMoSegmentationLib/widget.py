@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from FLoMoSegmentationLib.panels.restore import RestorePanel
     from FLoMoSegmentationLib.panels.review import ReviewPanel
     from FLoMoSegmentationLib.panels.segment import SegmentPanel
+    from FLoMoSegmentationLib.panels.studies import StudiesPanel
     from FLoMoSegmentationLib.scene_image import SceneImage
     from napari_flomo.session import Message, MessageBoard
 
@@ -46,7 +47,7 @@ class Widget:
 
     Attributes
     ----------
-    logic, restore, segment, review, learn, board
+    logic, restore, segment, review, studies, learn, board
         Logic, panels and messages; only available once all packages are installed.
     current
         The chosen image if it is open; else None.
@@ -56,6 +57,7 @@ class Widget:
     restore: RestorePanel
     segment: SegmentPanel
     review: ReviewPanel
+    studies: StudiesPanel
     learn: LearnPanel
     board: MessageBoard
 
@@ -86,6 +88,7 @@ class Widget:
         from FLoMoSegmentationLib.panels.restore import RestorePanel
         from FLoMoSegmentationLib.panels.review import ReviewPanel
         from FLoMoSegmentationLib.panels.segment import SegmentPanel
+        from FLoMoSegmentationLib.panels.studies import StudiesPanel
         from napari_flomo.session import MessageBoard, messages
 
         if self._started:
@@ -94,11 +97,13 @@ class Widget:
         self.logic = Logic(worker_process.make_worker(), queue, host=self)
         self.board = MessageBoard(self.logic.session)
         self.restore = RestorePanel(self._add_page("Restore"), self)
+        page_of_studies = self._add_page("Studies")
         self.segment = SegmentPanel(self._add_page("Segment"), self)
         self.review = ReviewPanel(self._add_page("Review"), self)
         self.learn = LearnPanel(self._add_page("Learn"), self, self.segment, self.install)
         self.board.subscribe(lambda: self.segment.show_message(self.board.shown))
         self._started = True
+        self.studies = StudiesPanel(page_of_studies, self)
         self.layout.addWidget(qt.QLabel(messages.DISCLAIMER))
         if hasattr(self.layout, "addStretch"):
             self.layout.addStretch(1)
@@ -166,6 +171,7 @@ class Widget:
         if self._started:
             self._started = False
             self.learn.close()
+            self.studies.close()
             self.logic.close()
 
     def _chosen_key(self) -> str | None:

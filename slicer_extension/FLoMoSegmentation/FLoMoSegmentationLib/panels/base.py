@@ -24,6 +24,9 @@ class PanelHost(Protocol):
     def chosen_model(self) -> str:
         """Name or folder of the chosen model."""
 
+    def chosen_image(self) -> Any:
+        """Return the node of the chosen image; None without one."""
+
     def parameter_node(self) -> Any:
         """Return the module's parameter node."""
 

@@ -6,6 +6,7 @@ to the input folder.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,8 @@ from pathlib import Path
 
 from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.files import PathLike
-from napari_flomo.volumes import holds_series, split_stacks, suffix_of
+from napari_flomo.volumes.data_files import data_files
+from napari_flomo.volumes.formats import suffix_of
 
 MARKER = "flomo-cohort.json"
 """A folder with this file holds results and is not searched."""
@@ -131,6 +133,8 @@ def find_studies(
         raise FlomoError(
             f"{root} holds results of flomo segment-many; give the folder of the images."
         )
+    from napari_flomo.volumes.dicom import holds_series
+
     study_filter = study_filter or StudyFilter()
     report = on_skip or (lambda _path, _reason: None)
     walk = _Walk(root.resolve(), study_filter.kind, report)
@@ -150,6 +154,38 @@ def is_label_name(name: str) -> bool:
     stem = name.rpartition("/")[2].lower()
     suffix = suffix_of(stem)
     return _LABELS.fullmatch(stem[: len(stem) - len(suffix)]) is not None
+
+
+def files_of(study: Study, root: Path) -> list[Path]:
+    """Return the files of a study: its image, or all files of a series in order of their names.
+
+    A header (``.hdr``, ``.nhdr``, ``.mhd``) is followed by the files that hold its voxels.
+    """
+    if study.series:
+        return [
+            path
+            for folder in study.paths(root)
+            for path in sorted(folder.iterdir())
+            if path.is_file() and not path.name.startswith(".")
+        ]
+    path = root / study.id
+    return [path, *data_files(path)]
+
+
+def stamp_of(study: Study, root: Path) -> str | None:
+    """Return a stamp that changes with the files of a study; None if they are gone."""
+    digest = hashlib.sha256()
+    try:
+        for path in files_of(study, root):
+            state = path.stat()
+            digest.update(
+                f"{path.name}\0{state.st_size}\0{state.st_mtime_ns}\n".encode(
+                    "utf-8", "surrogateescape"
+                )
+            )
+    except OSError:
+        return None
+    return digest.hexdigest()[:16]
 
 
 class _Walk:
@@ -202,6 +238,8 @@ class _Walk:
         candidates = {Path(entry.path): entry.name for entry in folders if _is_dicom_folder(entry)}
         if len(candidates) < 2:
             return
+        from napari_flomo.volumes.dicom import split_stacks
+
         for stack in split_stacks(list(candidates)):
             names = [prefix + candidates[folder] for folder in stack]
             self._parts |= {f"{name}/": None for name in names}

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from napari_flomo.cohorts import StudyFilter, find_studies
-from napari_flomo.cohorts.finding import MARKER
 from napari_flomo.errors import FlomoError
+from napari_flomo.volumes import MARKER, StudyFilter, find_studies
 
 Grow = Callable[..., Path]
 
