@@ -43,7 +43,7 @@ REVIEW_COLUMNS = (
 )
 """Title and tooltip of the columns of the review table, see `review_row`."""
 
-MIRRORED_TITLE = "Mirrored too"
+MIRRORED_TITLE = "Use mirrored views"
 MIRRORED_TIP = (
     "Average the predictions for each slice and its three mirror images: better labels, but four "
     "times slower"

@@ -25,6 +25,7 @@ class CurvePlot(QWidget):
             "Loss on the training slices, and Dice on held-out corrections of other patients; the "
             "dashed line is the model before the training"
         )
+        self.setAccessibleName("Training curves")
         self._points: Sequence[CurvePoint] = ()
         self._total = 1
 
@@ -36,6 +37,7 @@ class CurvePlot(QWidget):
         """Show other curves, with points ordered by step."""
         self._points = tuple(points)
         self._total = max((point.step for point in points), default=1) or 1
+        self.setAccessibleDescription(_describe(points[-1]) if points else "")
         self.update()
 
     def curve(self, name: str) -> list[QPointF]:
@@ -74,10 +76,7 @@ class CurvePlot(QWidget):
             box = self._box()
             step = (event.pos().x() - box.left()) / max(box.width(), 1) * self._total
             point = min(self._points, key=lambda one: abs(one.step - step))
-            said = [f"Step {point.step}"]
-            said += [] if point.loss is None else [f"loss {point.loss:.3f}"]
-            said += [] if point.dice is None else [f"Dice {point.dice:.3f}"]
-            QToolTip.showText(event.globalPos(), ", ".join(said), self)
+            QToolTip.showText(event.globalPos(), _describe(point), self)
             return True
         return bool(super().event(event))
 
@@ -121,3 +120,10 @@ class CurvePlot(QWidget):
     @property
     def _text_height(self) -> int:
         return self.fontMetrics().height()
+
+
+def _describe(point: CurvePoint) -> str:
+    said = [f"Step {point.step}"]
+    said += [] if point.loss is None else [f"loss {point.loss:.3f}"]
+    said += [] if point.dice is None else [f"Dice {point.dice:.3f}"]
+    return ", ".join(said)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QBoxLayout, QHBoxLayout, QLayout, QScrollArea, QTableWidget, QWidget
 
@@ -21,6 +21,9 @@ class FittingArea(QScrollArea):
     with these rows stacked.
     """
 
+    fitted = Signal()
+    """The rows were fitted into the present width."""
+
     def __init__(self, inside: QWidget) -> None:
         super().__init__()
         self.setWidgetResizable(True)
@@ -34,6 +37,7 @@ class FittingArea(QScrollArea):
         bar = self.verticalScrollBar()
         hidden = 0 if bar.isVisible() else bar.sizeHint().width()  # it may appear any time
         stack_rows(self.widget(), self.viewport().width() - hidden)
+        self.fitted.emit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
         """Fit the rows into the new width."""
@@ -55,6 +59,26 @@ def stack_rows(widget: QWidget, width: int) -> None:
         direction = QBoxLayout.Direction.LeftToRight if fits else QBoxLayout.Direction.TopToBottom
         if row.direction() != direction:
             row.setDirection(direction)
+
+
+def controls(widget: QWidget) -> Iterator[QWidget]:
+    """Yield the controls in a widget that Tab reaches, in the order of the layouts."""
+    layout = widget.widget().layout() if isinstance(widget, QScrollArea) else widget.layout()
+    if widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
+        yield widget
+    elif layout is not None:
+        yield from _controls_in(layout)
+
+
+def _controls_in(layout: QLayout) -> Iterator[QWidget]:
+    for number in range(layout.count()):
+        item = layout.itemAt(number)
+        if item is None:
+            continue
+        if (widget := item.widget()) is not None:
+            yield from controls(widget)
+        elif (inner := item.layout()) is not None:
+            yield from _controls_in(inner)
 
 
 def fit_columns(table: QTableWidget, least: Mapping[int, int]) -> bool:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from qtpy.QtCore import QEvent, QRectF, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent, QPen
+from qtpy.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from napari_flomo.session import STATE_COLOURS, SliceState
@@ -24,11 +24,14 @@ class UncertaintyPlot(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setToolTip("Uncertainty of each slice; click a bar to go there")
+        self.setToolTip("Uncertainty of each slice; click a bar, or use arrow keys and Enter")
+        self.setAccessibleName("Uncertainty of each slice")
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
         self._scores: Sequence[float] = ()
         self._states: Mapping[int, SliceState] = {}
         self._current: int | None = None
+        self._chosen: int | None = None  # by keyboard
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return the size that Qt asks for."""
@@ -42,7 +45,11 @@ class UncertaintyPlot(QWidget):
         self, scores: Sequence[float], states: Mapping[int, SliceState], current: int | None
     ) -> None:
         """Show scores (NaN: not segmented) and states of slices, and mark the current one."""
-        self._scores, self._states, self._current = list(scores), dict(states), current
+        self._scores, self._states = list(scores), dict(states)
+        if current != self._current or len(self._scores) <= (self._chosen or 0):
+            self._chosen = current
+        self._current = current
+        self._announce()
         self.update()
 
     def bar(self, index: int) -> QRectF:
@@ -79,6 +86,9 @@ class UncertaintyPlot(QWidget):
             if index == self._current:
                 painter.setPen(QPen(text, 1.5))
                 painter.drawRect(QRectF(box.left() - 1, 4, box.width() + 2, base - 3))
+            if index == self._chosen and self.hasFocus():
+                painter.setPen(QPen(text, 1.5, Qt.PenStyle.DotLine))
+                painter.drawRect(QRectF(box.left() + 2, 7, box.width() - 4, base - 9))
         painter.setPen(QPen(text, 1))
         painter.drawLine(6, base, self.width() - 6, base)
         below = QRectF(6, base + 2, self.width() - 12, self._text_height)
@@ -94,13 +104,41 @@ class UncertaintyPlot(QWidget):
         if index is not None:
             self.clicked.emit(index)
 
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
+        """Choose a bar with the arrow keys, Home and End, and go to its slice with Enter."""
+        last, here = len(self._scores) - 1, self._chosen or 0
+        places = {
+            Qt.Key.Key_Left: max(here - 1, 0),
+            Qt.Key.Key_Right: min(here + 1, last),
+            Qt.Key.Key_Home: 0,
+            Qt.Key.Key_End: last,
+        }
+        if last >= 0 and event.key() in places:
+            self._chosen = places[event.key()]
+            self._announce()
+            self.update()
+        elif self._chosen is not None and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.clicked.emit(self._chosen)
+        else:
+            super().keyPressEvent(event)
+
     def event(self, event: QEvent) -> bool:
         """Show the score of the slice under the mouse as a tooltip."""
         if isinstance(event, QHelpEvent):
             index = self.slice_at(event.pos().x())
             if index is not None:
-                score = self._scores[index]
-                said = "not segmented" if math.isnan(score) else f"uncertainty {score:.2f} cm²"
-                QToolTip.showText(event.globalPos(), f"Slice {index + 1}: {said}", self)
+                QToolTip.showText(event.globalPos(), self._describe(index), self)
                 return True
         return bool(super().event(event))
+
+    def _announce(self) -> None:
+        """Tell screen readers which bar is chosen."""
+        known = self._chosen is not None and self._chosen < len(self._scores)
+        self.setAccessibleDescription(self._describe(self._chosen) if known else "")
+
+    def _describe(self, index: int | None) -> str:
+        assert index is not None
+        score, state = self._scores[index], self._states.get(index, SliceState.OPEN)
+        if math.isnan(score):
+            return f"Slice {index + 1}: not segmented"
+        return f"Slice {index + 1}: uncertainty {score:.2f} cm², {state}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -13,12 +14,13 @@ from napari._app_model import get_app_model
 from napari.settings import get_settings
 from qtpy import QtWidgets
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QAccessible
 from superqt import QElidingLabel
 
 from napari_flomo.session.learning import GateRow, GateSummary
 from napari_flomo.volumes import Volume
 from napari_flomo.widgets.docking import dock_of
-from napari_flomo.widgets.fitting import FittingArea
+from napari_flomo.widgets.fitting import FittingArea, controls
 
 NAMES = ("Segment", "Review", "Learn", "Models")
 NARROWEST = 280
@@ -122,3 +124,61 @@ def test_the_image_keeps_two_thirds_beside_the_layer_list(bench: Any) -> None:
     bench.settle()
     canvas = bench.viewer.window._qt_viewer.canvas.native.width()
     assert canvas > 2 * bench.review.width()
+
+
+def test_every_control_by_keyboard_and_screen_reader(
+    bench: Any, make_volume: Callable[..., Volume]
+) -> None:
+    bench.add(make_volume(frames=2, slices=4))
+    bench.segment.form.scope.value = "all"
+    bench.run()
+    bench.viewer_state.post_message("It failed.", "warning", "Traceback")
+    silent, unordered = [], []
+    for name in NAMES:
+        panel = bench.segment.open(name)
+        bench.settle()
+        reached = [one for one in controls(panel) if one.isVisible()]
+        for widget in panel.findChildren(QtWidgets.QWidget):
+            by_tab = widget.focusPolicy() & Qt.FocusPolicy.TabFocus and widget.isVisible()
+            compound = isinstance(
+                widget.parent(), QtWidgets.QAbstractSpinBox | QtWidgets.QComboBox
+            ) or widget.objectName().startswith("qt_")
+            if by_tab and not compound and not spoken(widget):
+                silent.append(f"{name}: {type(widget).__name__}")
+            if by_tab and not compound and widget not in reached:
+                unordered.append(f"{name}: {type(widget).__name__} is in no layout")
+        first, chain = reached[0], []
+        widget = first
+        while widget is not None and len(chain) < len(reached):
+            if widget in reached:
+                chain.append(widget)
+            widget = widget.nextInFocusChain()
+            if widget is first:
+                break
+        tops = [one.mapTo(panel, one.rect().center()).y() for one in chain]
+        if chain != reached or any(up > down + 12 for up, down in pairwise(tops)):
+            unordered.append(f"{name}: {[spoken(one) for one in chain]}")
+    assert not silent + unordered, silent + unordered
+
+
+def spoken(widget: Any) -> str:
+    """Return what a screen reader calls a control; a sign is no name."""
+    said = QAccessible.queryAccessibleInterface(widget).text(QAccessible.Text.Name)
+    return said if any(sign.isalpha() for sign in said) else ""
+
+
+def test_bars_by_keyboard(bench: Any, make_volume: Callable[..., Volume]) -> None:
+    entry = bench.add(make_volume(slices=4))
+    bench.run()
+    bench.viewer.dims.current_step = (1, 0, 0)
+    plot = bench.review.plot
+    plot.setFocus()
+    for key, place in ((Qt.Key.Key_End, 3), (Qt.Key.Key_Left, 2), (Qt.Key.Key_Left, 1)):
+        bench.qtbot.keyClick(plot, key)
+        interface = QAccessible.queryAccessibleInterface(plot)
+        said = interface.text(QAccessible.Text.Description)
+        assert said.startswith(f"Slice {place + 1}: uncertainty ")
+    bench.qtbot.keyClick(plot, Qt.Key.Key_Home)
+    assert bench.viewer_state.position(entry).slice == 1
+    bench.qtbot.keyClick(plot, Qt.Key.Key_Return)
+    assert bench.viewer_state.position(entry).slice == 0

@@ -6,8 +6,12 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+
+NO_CONTROLS = {"QWidget", "qMRMLWidget", "qMRMLSegmentEditorWidget"}
+"""Classes of widgets that contain others, or are Slicer's own."""
 
 EXTENSION = Path(__file__).resolve().parents[2] / "slicer_extension"
 MODULE = EXTENSION / "FLoMoSegmentation"
@@ -169,3 +173,14 @@ def test_module_opens_without_the_packages(run_python):
     assert done.returncode == 0, done.stderr
     assert "PyTorch by Slicer's extension PyTorch" in done.stdout
     assert "nibabel>=5.2, napari-flomo" in done.stdout
+
+
+def test_every_control_has_a_name_for_screen_readers():
+    silent = []
+    for path in sorted((MODULE / "Resources" / "UI").glob("*.ui")):
+        for widget in ElementTree.parse(path).iter("widget"):
+            known = {one.get("name") for one in widget.findall("property")}
+            if widget.get("class") in NO_CONTROLS or known & {"text", "accessibleName"}:
+                continue
+            silent.append(f"{path.name}: {widget.get('name')}")
+    assert not silent

@@ -63,7 +63,18 @@ def make_form(function: Callable[P, R], **options: Any) -> FunctionGui[P, R]:
         for part in row.native.findChildren(QWidget):
             if not part.toolTip():
                 part.setToolTip(row.tooltip)
+        _name(row)
     return form
+
+
+def _name(row: Widget) -> None:
+    """Tell screen readers the label of a row; the tooltips are the descriptions already."""
+    parts = [row.native, *row.native.findChildren(QWidget)]
+    for part in parts:
+        if not part.accessibleName():
+            part.setAccessibleName(row.label)
+    if isinstance(row, FileEdit):
+        row.choose_btn.native.setAccessibleName(f"Choose a folder: {row.label}")
 
 
 def _fit_in(row: Widget) -> None:

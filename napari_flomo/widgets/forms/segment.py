@@ -7,12 +7,8 @@ from typing import Annotated
 from napari.layers import Image
 
 from napari_flomo.session import messages
-from napari_flomo.widgets.forms.form import Option, pairs
+from napari_flomo.widgets.forms.form import pairs
 
-VIEWS: list[Option] = [
-    ("Plain", False, "Predict each slice once"),
-    (messages.MIRRORED_TITLE, True, messages.MIRRORED_TIP),
-]
 _RADIO = {"widget_type": "RadioButtons", "orientation": "horizontal"}
 _MILLIMETRES = {"min": 0.01, "max": 100.0}
 
@@ -37,7 +33,7 @@ class SegmentOptions:
     scope
         Part of the image to segment
     mirrored
-        Views of each slice that the network sees
+        Whether to average over mirrored views of each slice
     """
 
     image: Annotated[Image | None, {"label": "Image", "nullable": False, "choices": ()}]
@@ -53,4 +49,6 @@ class SegmentOptions:
     scope: Annotated[str, {"label": "Segment", "choices": pairs(messages.SCOPES), **_RADIO}] = (
         "stack"
     )
-    mirrored: Annotated[bool, {"label": "Views", "choices": pairs(VIEWS), **_RADIO}] = False
+    mirrored: Annotated[
+        bool, {"label": messages.MIRRORED_TITLE, "tooltip": messages.MIRRORED_TIP}
+    ] = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from qtpy.QtCore import QEvent, QSize
@@ -21,7 +22,7 @@ from qtpy.QtWidgets import (
 from napari_flomo.session import Choice, messages
 from napari_flomo.widgets.delayed import delayed
 from napari_flomo.widgets.docking import dock_of
-from napari_flomo.widgets.fitting import FittingArea, fit_columns, longest_word
+from napari_flomo.widgets.fitting import FittingArea, controls, fit_columns, longest_word
 from napari_flomo.widgets.forms import align_labels
 from napari_flomo.widgets.message_bar import MessageBar
 
@@ -52,12 +53,14 @@ class Panel(QWidget):
     def __init__(self, viewer_state: ViewerState) -> None:
         super().__init__()
         self.viewer_state = viewer_state
+        self._dock: QWidget | None = None
+        self._tab_order: list[QWidget] = []
+        self._order_tabs_later = delayed(self, 0, self._order_tabs)
+        self._restyle_later = delayed(self, 0, self._restyle)
+        self._arrange_later = delayed(self, 0, self._arrange_dock)
         self.message = MessageBar(viewer_state.board.dismiss)
         viewer_state.message_changed.connect(self._show_message)
         self._show_message(viewer_state.board.shown)
-        self._dock: QWidget | None = None
-        self._restyle_later = delayed(self, 0, self._restyle)
-        self._arrange_later = delayed(self, 0, self._arrange_dock)
 
     def attempt(self, action: Callable[[], object]) -> None:
         """Call ``action``; show the message of a `FlomoError`."""
@@ -90,7 +93,9 @@ class Panel(QWidget):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self.message)
-        outer.addWidget(FittingArea(inside))
+        area = FittingArea(inside)
+        area.fitted.connect(self._order_tabs_later.start)
+        outer.addWidget(area)
 
     def open(self, name: str, _clicked: bool = False) -> Any:
         """Open another panel of this plugin, or bring it to the front, and return it."""
@@ -99,10 +104,19 @@ class Panel(QWidget):
     def _show_message(self, message: Message | None) -> None:
         missing = message is not None and message.kind == "missing_model"
         self.message.display(message, (self._models_choice(),) if missing else ())
+        self._order_tabs_later.start()
 
     def _models_choice(self) -> Choice:
         tip = "Download the model, or choose another"
         return Choice("Models…", partial(self.open, "Models"), tip)
+
+    def _order_tabs(self) -> None:
+        """Let Tab go through the panel from top to bottom, also where controls were added later."""
+        order = list(controls(self))
+        if order != self._tab_order:
+            self._tab_order = order
+            for one, following in pairwise(order):
+                QWidget.setTabOrder(one, following)
 
     def _restyle(self) -> None:
         self.setFont(self.message.close_button.font())
@@ -119,6 +133,7 @@ class ProgressBar(QProgressBar):
     def __init__(self) -> None:
         super().__init__()
         self.setToolTip(messages.PROGRESS_TIP)
+        self.setAccessibleName("Progress")
 
     def show_progress(self, progress: Progress) -> None:
         """Show how far a run is, and about how long it will take."""

@@ -31,7 +31,7 @@ from napari_flomo.widgets.forms import (
     set_tips,
     show_value,
 )
-from napari_flomo.widgets.forms.segment import VIEWS, SegmentOptions
+from napari_flomo.widgets.forms.segment import SegmentOptions
 from napari_flomo.widgets.keys import bind
 from napari_flomo.widgets.layers import describe
 from napari_flomo.widgets.missing_geometry import lacks_voxel_size, set_voxel_size, unclear_layout
@@ -101,7 +101,6 @@ class SegmentPanel(Panel):
         add_beside(form.model, models)
         set_tips(form.device, messages.DEVICES)
         set_tips(form.scope, messages.SCOPES)
-        set_tips(form.mirrored, VIEWS)
         form.image.changed.connect(self._on_image_chosen)
         form.slice_axis.changed.connect(self._on_slice_axis)
         form.model.changed.connect(self._show_card)
