@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from napari_flomo.corrections.identity import identity
 from napari_flomo.corrections.journal import Journal, journals_folder
-from napari_flomo.corrections.replaying import Replay, replay
+from napari_flomo.corrections.preview import Preview, preview
+from napari_flomo.corrections.replaying import REPLAY_STEPS, Replay, replay
 from napari_flomo.corrections.store import (
     Correction,
     CorrectionStore,
@@ -18,11 +19,13 @@ from napari_flomo.corrections.strokes import Stroke
 from napari_flomo.corrections.unfinished import UnfinishedJournal, discard, unfinished
 
 __all__ = [
+    "REPLAY_STEPS",
     "Correction",
     "CorrectionStore",
     "Finding",
     "Journal",
     "ModelReference",
+    "Preview",
     "Record",
     "Replay",
     "Stroke",
@@ -32,6 +35,7 @@ __all__ = [
     "discard",
     "identity",
     "journals_folder",
+    "preview",
     "replay",
     "unfinished",
 ]

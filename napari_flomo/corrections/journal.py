@@ -96,8 +96,8 @@ class Journal:
         image_hash
             `identity` of the image, if known.
         about
-            Plain JSON types: ``{"model": ..., "card_sha256": ..., "structures": {"1": "RV"}}``.
-            Without paths and patient data.
+            Plain JSON types: ``{"model": ..., "card_sha256": ..., "image": ...}``, with a name for
+            the image. Without paths and patient data.
         locked, accepted
             Codes of locked labels, and accepted slices ``(frame, slice)``.
         parent

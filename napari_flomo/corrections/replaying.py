@@ -19,7 +19,11 @@ from napari_flomo.corrections.journal_files import (
 )
 from napari_flomo.corrections.stored_files import read_stored
 from napari_flomo.corrections.strokes import DamagedRecord, Stroke
+from napari_flomo.progress import Progress, ProgressCallback, no_progress
 from napari_flomo.volumes import Volume
+
+REPLAY_STEPS = 3
+"""How often `replay` reports progress."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,13 +121,15 @@ class StrokeSummary:
         return Stroke("state", time=self.last_change, note=note)
 
 
-def replay(folder: Path) -> Replay:
+def replay(folder: Path, progress: ProgressCallback = no_progress) -> Replay:
     """Read a journal without changing it.
 
     Parameters
     ----------
     folder
         Folder of the journal.
+    progress
+        Called after each of its files; may raise `Cancelled`.
 
     Raises
     ------
@@ -132,10 +138,14 @@ def replay(folder: Path) -> Replay:
     """
     about, content = read_about(folder), read_content(folder)
     proposed = _labels(folder, 0, about.shape)
-    base = _labels(folder, content.generation, about.shape)
+    progress(Progress(1, REPLAY_STEPS))
+    base = _labels(folder, content.generation, about.shape) if content.generation else proposed
     flat, summary, fault = apply_strokes(base.data, content)
+    progress(Progress(2, REPLAY_STEPS))
+    image = read_stored(image_file(folder))
+    progress(Progress(3, REPLAY_STEPS))
     return Replay(
-        image=read_stored(image_file(folder)),
+        image=image,
         proposed=proposed,
         labels=base.with_data(flat.reshape(base.data.shape), axes=base.axes),
         strokes=summary.strokes,

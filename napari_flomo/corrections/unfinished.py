@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from napari_flomo.corrections import journal_files
 from napari_flomo.corrections.journal import journals_folder, remove
 from napari_flomo.corrections.replaying import StrokeSummary
 from napari_flomo.errors import FlomoError
 
-if TYPE_CHECKING:
-    from filelock import BaseFileLock
+PROBE_SECONDS = 0.2
+"""Longer than another search holds the lock of a journal, to see whether it is open."""
 
 HALF_MADE_SECONDS = 3600.0
 """A younger folder without ``journal.json`` may still be written."""
@@ -32,6 +32,12 @@ class UnfinishedJournal:
         `identity` of its image.
     model
         Name of the model whose labels were corrected; empty when unknown.
+    name
+        Name of the image, without patient data; empty when unknown.
+    shape
+        Of the labels: ``(frames?, slices, rows, columns)``.
+    colours
+        Colours of the labels by their codes.
     strokes
         Number of changes of voxels.
     last_change
@@ -41,6 +47,9 @@ class UnfinishedJournal:
     folder: Path
     image_hash: str
     model: str
+    name: str
+    shape: tuple[int, ...]
+    colours: Mapping[int, str]
     strokes: int
     last_change: float
 
@@ -59,13 +68,10 @@ def unfinished(parent: Path | None = None) -> list[UnfinishedJournal]:
     found = []
     for folder in _folders(parent or journals_folder()):
         try:
-            lock = journal_files.lock_journal(folder)
+            journal_files.lock_journal(folder, PROBE_SECONDS).release()
         except FlomoError:
             continue
-        try:
-            leftover = _inspect(folder, lock)
-        finally:
-            lock.release()
+        leftover = _inspect(folder)
         if leftover is not None:
             found.append(leftover)
     return sorted(found, key=lambda leftover: -leftover.last_change)
@@ -83,10 +89,10 @@ def discard(folder: Path) -> None:
     remove(folder, journal_files.lock_journal(folder))
 
 
-def _inspect(folder: Path, lock: BaseFileLock) -> UnfinishedJournal | None:
+def _inspect(folder: Path) -> UnfinishedJournal | None:
     if not (folder / journal_files.ABOUT_FILE).exists():
         with suppress(FlomoError):
-            remove(folder, lock)  # incomplete
+            remove(folder, journal_files.lock_journal(folder))  # incomplete
         return None
     try:
         about, content = journal_files.read_about(folder), journal_files.read_content(folder)
@@ -95,11 +101,20 @@ def _inspect(folder: Path, lock: BaseFileLock) -> UnfinishedJournal | None:
         return None
     if not (content.strokes or content.fault):
         with suppress(FlomoError):
-            remove(folder, lock)
+            remove(folder, journal_files.lock_journal(folder))
         return None
-    model = str(about.note.get("model", ""))
-    last = max(summary.last_change, about.created)
-    return UnfinishedJournal(folder, about.image_hash, model, summary.strokes, last)
+    note, last = about.note, max(summary.last_change, about.created)
+    card = note.get("card", {})
+    return UnfinishedJournal(
+        folder,
+        about.image_hash,
+        model=str(note.get("model", "")),
+        name=str(note.get("image", "")),
+        shape=about.shape,
+        colours={one["code"]: one["colour"] for one in card.get("labels", ()) if one["code"]},
+        strokes=summary.strokes,
+        last_change=last,
+    )
 
 
 def _folders(parent: Path) -> list[Path]:

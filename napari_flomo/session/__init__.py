@@ -38,6 +38,8 @@ from napari_flomo.session.events import (
     LabelsChanged,
     LocksChanged,
     PhasesChanged,
+    RestoreEnded,
+    RestoreProgressed,
     ReviewChanged,
     RunCancelled,
     RunEvent,
@@ -45,6 +47,7 @@ from napari_flomo.session.events import (
     RunFinished,
     RunProgressed,
     RunStarted,
+    UnsavedFound,
 )
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.message_board import MessageBoard
@@ -59,6 +62,7 @@ from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
 from napari_flomo.session.session import Session
 from napari_flomo.session.tools import IN_MILLIMETRES, TOOLS, ToolName, use_tool
+from napari_flomo.session.unsaved import UnsavedWork
 from napari_flomo.session.viewer import ViewerAdapter
 
 __all__ = [
@@ -86,6 +90,8 @@ __all__ = [
     "Presenter",
     "Problem",
     "Progress",
+    "RestoreEnded",
+    "RestoreProgressed",
     "Review",
     "ReviewChanged",
     "Run",
@@ -102,6 +108,8 @@ __all__ = [
     "Spawn",
     "State",
     "ToolName",
+    "UnsavedFound",
+    "UnsavedWork",
     "Until",
     "ViewerAdapter",
     "Worker",

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -44,11 +43,10 @@ class Autosave:
         self._thread: threading.Thread | None = None
 
     @classmethod
-    def resume(cls, folder: Path, on_problem: OnProblem) -> Autosave:
-        """Continue a journal that a crash left; from then on no other program offers it."""
-        autosave = cls(lambda: Journal.open(folder), on_problem)
-        autosave._start()
-        autosave.flush()  # the thread opens it now; if that fails, every stroke tries again
+    def resume(cls, journal: Journal, on_problem: OnProblem) -> Autosave:
+        """Continue an open journal that a crash left."""
+        autosave = cls(lambda: journal, on_problem)
+        autosave._journal = journal
         return autosave
 
     def record_change(
@@ -100,11 +98,10 @@ class Autosave:
             self._thread.start()
 
     def _end(self, how: Callable[[Journal], None]) -> None:
-        if self._thread is None:
-            return
-        self._waiting.put(None)
-        self._thread.join()
-        self._thread = None
+        if self._thread is not None:
+            self._waiting.put(None)
+            self._thread.join()
+            self._thread = None
         if self._journal is not None:
             with suppress(FlomoError):
                 how(self._journal)

@@ -67,6 +67,7 @@ class CorrectionWriter:
         self._retry = retry_seconds
         self._changed = threading.Condition()
         self._waiting: dict[str, ReviewSnapshot] = {}
+        self._last: dict[str, ReviewSnapshot] = {}
         self._slices: dict[str, int] = {}
         self._counted: dict[str, float] = {}
         self._listeners = Observers[[CorrectionKept]]()
@@ -81,7 +82,7 @@ class CorrectionWriter:
         """Write the accepted slices of an image soon; does not block."""
         if not self._wanted():
             return
-        snapshot = ReviewSnapshot.of(image)
+        snapshot = self._last[image.key] = ReviewSnapshot.of(image, self._last.get(image.key))
         with self._changed:
             if self._closing:
                 return

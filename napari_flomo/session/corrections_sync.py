@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_flomo.corrections import Correction, CorrectionStore, ModelReference, Record
 from napari_flomo.session.earlier_labels import EarlierLabels, with_slices
@@ -26,23 +27,25 @@ _PATIENT = re.compile(
 
 @dataclass(frozen=True, eq=False)
 class ReviewSnapshot:
-    """Accepted slices of an image, with a copy of its labels.
+    """The labels of an image, with copies of its accepted slices.
 
-    ``accepted`` and ``reopened`` are the slices of this session, and ``seconds`` the time that the
-    person spent in it. Of ``image`` only the volume and the hash are used, which do not change.
+    Accepted slices do not change until they are reopened, so the copies are shared with the
+    snapshot before. The other slices are read when the snapshot is stored. ``accepted`` and
+    ``reopened`` are the slices of this session, and ``seconds`` the time that the person spent in
+    it. Of ``image`` only the volume and the hash are used, which do not change.
     """
 
     image: OpenImage
-    labels: Volume
+    live: Volume
+    copies: Mapping[SliceIndex, NDArray[np.integer]]
     proposed: Volume
     card: ModelCard
-    accepted: frozenset[SliceIndex]
     reopened: frozenset[SliceIndex]
     seconds: float
 
     @classmethod
-    def of(cls, image: OpenImage) -> ReviewSnapshot:
-        """Take a snapshot of an image; copies the labels, which takes a few milliseconds.
+    def of(cls, image: OpenImage, before: ReviewSnapshot | None = None) -> ReviewSnapshot:
+        """Take a snapshot of an image; ``before`` is an earlier one of it.
 
         Raises `FlomoError` if the image was not segmented.
         """
@@ -50,13 +53,26 @@ class ReviewSnapshot:
         assert image.labels is not None
         return cls(
             image,
-            image.labels.with_data(image.labels.data.copy(), axes=image.labels.axes),
+            image.labels,
+            _copies(image.labels, image.confirmed, {} if before is None else before.copies),
             segmentation.labels,
             segmentation.card,
-            frozenset(image.confirmed),
             frozenset(image.reopened),
             image.activity.seconds,
         )
+
+    @property
+    def accepted(self) -> frozenset[SliceIndex]:
+        """The slices that were accepted in this session."""
+        return frozenset(self.copies)
+
+    def labels(self) -> Volume:
+        """Return a copy of the labels; the accepted slices are as they were accepted."""
+        data = self.live.data.copy()
+        stacks = data.reshape(self.live.n_frames, *self.live.spatial_shape)
+        for index, pixels in self.copies.items():
+            stacks[index] = pixels
+        return self.live.with_data(data, axes=self.live.axes)
 
     @property
     def structures(self) -> dict[int, str]:
@@ -86,7 +102,7 @@ class ReviewSnapshot:
         if known is not None and known.state == "accepted":
             earlier = {SliceIndex(*index) for index in known.places_seen}
             earlier -= self.accepted | self.reopened
-        corrected, proposed = self.labels, self.proposed
+        corrected, proposed = self.labels(), self.proposed
         if known is not None and earlier:
             before = store.read(known.id, image=self.image.volume)
             corrected = with_slices(corrected, before.corrected, earlier)
@@ -176,6 +192,21 @@ def _labels_of(
     assert image.labels is not None
     data = translated[corrected.data].astype(image.labels.data.dtype)
     return image.labels.with_data(data.reshape(image.labels.data.shape), axes=image.labels.axes)
+
+
+def _copies(
+    labels: Volume,
+    accepted: Iterable[SliceIndex],
+    known: Mapping[SliceIndex, NDArray[np.integer]],
+) -> dict[SliceIndex, NDArray[np.integer]]:
+    """Return copies of slices; those that are known and equal are not copied again."""
+    stacks = labels.data.reshape(labels.n_frames, *labels.spatial_shape)
+    return {
+        index: known[index]
+        if index in known and np.array_equal(known[index], stacks[index])
+        else stacks[index].copy()
+        for index in accepted
+    }
 
 
 def _structures(card: ModelCard) -> dict[int, str]:

@@ -42,6 +42,7 @@ def edit(
         before = image.labels.data.copy()
         before.ravel()[indices] = old
         image.autosave = begin_autosave(image, before, on_problem)
+    image.spare = None
     image.autosave.record_change(kind, indices, old, new)
     image.labels.data.flat[indices] = new
     edited = slices_of(indices, image)
@@ -77,7 +78,7 @@ def replace_labels(image: OpenImage, labels: NDArray[Any]) -> None:
         )
     changed = image.labels.with_data(np.asarray(labels), axes=image.labels.axes)
     counts = VoxelCounts.of(changed, image.counts.codes)
-    image.labels, image.counts = changed, counts
+    image.labels, image.counts, image.spare = changed, counts, None
     record_difference(image, before)
 
 
@@ -104,7 +105,8 @@ def begin_autosave(
     assert image.labels is not None
     volume = image.volume
     labels = image.labels.with_data(before, axes=image.labels.axes)
-    note, locked, accepted = provenance_of(image), image.locked, tuple(image.confirmed)
+    note = provenance_of(image) | {"image": image.safe_name}
+    locked, accepted = image.locked, tuple(image.confirmed)
 
     def make() -> Journal:
         return Journal.create(

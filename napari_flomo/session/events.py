@@ -10,6 +10,7 @@ from napari_flomo.jobs import Problem, Progress
 if TYPE_CHECKING:
     from napari_flomo.session.earlier_labels import EarlierLabels
     from napari_flomo.session.runs import Run
+    from napari_flomo.session.unsaved import UnsavedWork
 
 
 class Event:
@@ -114,6 +115,24 @@ class AutosaveChanged(ImageEvent):
     """Strokes cannot be written to the disk (``problem`` says why), or can be again (None)."""
 
     problem: str | None
+
+
+@dataclass(frozen=True)
+class UnsavedFound(Event):
+    """The unsaved edits of crashes were listed, the latest first."""
+
+    works: tuple[UnsavedWork, ...]
+
+
+@dataclass(frozen=True)
+class RestoreProgressed(Event):
+    """Unsaved edits are being restored."""
+
+    progress: Progress
+
+
+class RestoreEnded(Event):
+    """Unsaved edits were restored, or that failed or was cancelled."""
 
 
 @dataclass(frozen=True)

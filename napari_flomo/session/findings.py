@@ -10,8 +10,11 @@ from napari_flomo.measures import (
     implausible,
     volume_curves,
 )
+from napari_flomo.session import messages
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.phases import segmented_frames
+
+_SAMPLED = 1_000_000  # voxels of a large image
 
 
 def heart_of(image: OpenImage) -> HeartMeasures | None:
@@ -40,6 +43,10 @@ def remarks_of(image: OpenImage) -> tuple[str, ...]:
     """Return notes of the reader of an image, and what is implausible about its segmentation."""
     if image.segmentation is None:
         return image.volume.notes
+    if not image.segmentation.labels.data.any():
+        values = image.volume.data.ravel()[:: max(1, image.volume.data.size // _SAMPLED)]
+        same = bool((values == values[0]).all())
+        return (*image.volume.notes, messages.ONE_VALUE if same else messages.NOTHING_FOUND)
     _frames, whole = segmented_frames(image)
     found = implausible(
         image.segmentation.labels, image.segmentation.card, whole, complete=bool(whole)

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_flomo.corrections import identity
 from napari_flomo.errors import FlomoError
 from napari_flomo.measures import HeartPhases, VoxelCounts
@@ -33,11 +36,16 @@ class OpenImage:
         Name on the screen.
     volume
         The image itself.
+    safe_name
+        Name without patient data, for files of the session; empty if none is known.
     segmentation
         Merged results of all runs, without corrections; None before the first run.
     labels
         Corrected labels on the grid of the volume, without channels. A viewer may paint into this
         array and then calls `Session.edit`.
+    spare
+        An equal copy of new labels, made in a thread, for a viewer that compares its labels with
+        earlier ones; `take_spare` hands it over.
     locked
         Codes of locked labels.
     review
@@ -71,8 +79,10 @@ class OpenImage:
     key: str
     name: str
     volume: Volume
+    safe_name: str = ""
     segmentation: Segmentation | None = None
     labels: Volume | None = None
+    spare: NDArray[np.integer] | None = field(default=None, repr=False)
     locked: frozenset[int] = field(default_factory=frozenset)
     review: Review | None = None
     counts: VoxelCounts | None = None
@@ -93,6 +103,11 @@ class OpenImage:
         if self.segmentation is None:
             raise FlomoError("This image has no labels yet; segment it first.")
         return self.segmentation
+
+    def take_spare(self) -> NDArray[np.integer] | None:
+        """Return `spare` and forget it; None if the labels have changed since."""
+        spare, self.spare = self.spare, None
+        return spare
 
     def end_autosave(self, *, saved: bool) -> None:
         """Remove the journal if the labels were saved, else leave it to be offered."""

@@ -79,6 +79,8 @@ class MergedResult:
     """The segmentation, a copy of the labels, and the locks before the merge."""
     accepted: frozenset[SliceIndex] = frozenset()
     """The accepted slices before the merge."""
+    spare: NDArray[Any] | None = None
+    """A copy of the labels, see `OpenImage.spare`."""
 
     def is_of(self, image: OpenImage) -> bool:
         """Return True if the image has not changed since the merge; a few ms for a cine."""
@@ -122,7 +124,8 @@ def merge_result(
     )
     counts = VoxelCounts.of(labels, [label.code for label in result.card.labels[1:]])
     phases, basis = automatic_phases(segmentation), (old, painted, locked)
-    return MergedResult(segmentation, mask, labels, counts, phases, basis, accepted)
+    spare = labels.data.copy()
+    return MergedResult(segmentation, mask, labels, counts, phases, basis, accepted, spare)
 
 
 def merge_map_result(image: OpenImage, result: Segmentation, scope: Scope) -> MergedResult:
@@ -153,7 +156,7 @@ def put_result(image: OpenImage, new: MergedResult) -> bool:
         return True
     scores, mask = new.segmentation.slice_scores, new.mask
     image.review = Review(scores) if image.review is None else image.review.rescored(scores, mask)
-    image.labels, image.counts = new.labels, new.counts
+    image.labels, image.counts, image.spare = new.labels, new.counts, new.spare
     image.phases = new.phases.keep(image.phases)
     image.confirmed = {index for index in image.confirmed if not mask[index]}
     image.brought_back = frozenset(index for index in image.brought_back if not mask[index])

@@ -76,7 +76,33 @@ PROMOTED = "{} is used for segmentation from now on."
 PARENT_KEPT = "{} stays in use; the new model is listed under Models."
 ROLLED_BACK = "{} is in use again."
 SAVED_TO = "Saved to {}."
+USE_VOXEL_SIZE = "Use {} mm"
+VOXEL_SIZE_TIP = "The voxel size is not known: set that of these fields (also Enter in one of them)"
+NO_GREY_VALUES = (
+    "{} holds only true and false, as a mask does; choose the grey image that it belongs to."
+)
+NOTHING_FOUND = "No structure was found; check that the right image and model are chosen."
+ONE_VALUE = "All voxels of this image have the same value, so there is nothing to find."
+MISSING_SHOWN = "{} has voxels without a value (NaN); Segment asks what to do with them."
+FILL_MISSING = (
+    "Treat NaN as background",
+    "Give voxels without a value the smallest value of the image, and segment it",
+)
 FILE_KEPT = "Nothing was saved; {} is as it was."
+UNSAVED_TITLE = "Unsaved changes"
+UNSAVED_TIP = "Corrections that were not saved when napari or Slicer closed"
+RESTORED_IMAGE = "restored image"
+RESTORE_CANCELLED = "Cancelled; the changes are still listed."
+RESTORE_BUSY = "Other changes are being restored; wait until that is done, or cancel it first."
+RESTORE = ("Restore", "Show the labels after the last stroke, on their image if that is chosen")
+"""Title and tooltip of the button, as those of the next two."""
+DISCARD = ("Discard…", "Delete these changes for good, after a question")
+DISCARD_ANSWER = ("Discard", "Delete these changes for good")
+STOP_RESTORING = ("Cancel", "Stop; the changes stay in this list")
+SHOW_ALL = "Show all {}"
+SHOW_ALL_TIP = "Show the unsaved changes of all images"
+PICTURE_TIP = "The middle one of the changed slices, with the contours of your labels"
+READING = "Reading unsaved changes"
 NO_MAPS_HINT = "Uncertainty maps were not saved: Compute under Review brings them back."
 
 
@@ -132,6 +158,13 @@ class Message:
     key: str | None = None
     kind: str = ""
     until: Until = Until.ACTION
+
+
+def missing_values_message(problem: str, fill: Callable[[], object]) -> Message:
+    """Return the offer for an image with voxels that have no value; ``fill`` accepts it."""
+    title, tip = FILL_MISSING
+    choices = (Choice(title, fill, tip),)
+    return Message(problem, "warning", choices=choices, until=Until.ANSWER)
 
 
 def count_text(number: int, noun: str, one: str = "1") -> str:
@@ -252,7 +285,7 @@ def layout_text(layout: Volume, n_frames: int | None = None) -> str:
         thick = f" × {between:.3g}" if "slices" in layout.axes else ""
         parts.append(f"{row:.3g} × {column:.3g}{thick} mm")
     else:
-        parts.append("pixel size unknown")
+        parts.append("voxel size not set")
     if not layout.slice_axis_known:
         parts.append(SLICE_AXIS_UNCLEAR)
     return ", ".join(parts)
@@ -305,13 +338,18 @@ def autosave_text(problem: str | None) -> str:
     return f"Your strokes are not safe on the disk: {problem}"
 
 
-def leftover_text(left: UnfinishedJournal, others: int = 0) -> str:
-    """Describe unsaved changes of an image, and count other images with such changes."""
-    when = datetime.fromtimestamp(left.last_change).strftime("%d %B %Y, %H:%M")
-    strokes = count_text(left.strokes, "unsaved change")
-    more = f" (and {others} more of other images)" if others else ""
-    model = f" of labels by {left.model}" if left.model else ""
-    return f"{strokes}{model} of {when} {'was' if left.strokes == 1 else 'were'} not saved{more}."
+def unsaved_lines(left: UnfinishedJournal) -> tuple[str, str, str]:
+    """Return the image, the time and the number of strokes of unsaved changes."""
+    when = f"{datetime.fromtimestamp(left.last_change):%d %b %Y, %H:%M}"
+    lengths = left.shape[:-2]
+    size = ", ".join(map(count_text, lengths, ("frame", "slice")[-len(lengths) :]))
+    return left.name or f"Image of {size}", when, count_text(left.strokes, "stroke")
+
+
+def discard_text(left: UnfinishedJournal) -> str:
+    """Return the question before unsaved changes are deleted."""
+    name, when, strokes = unsaved_lines(left)
+    return f"Discard {strokes} on {name} of {when}? This cannot be undone."
 
 
 def restored_text(found: Replay) -> str:

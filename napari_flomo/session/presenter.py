@@ -8,11 +8,13 @@ from contextlib import suppress
 from napari_flomo.errors import FlomoError
 from napari_flomo.measures import SIDES, HeartPhases, Phase, Side
 from napari_flomo.models import info
-from napari_flomo.session import cine_messages, messages, recovery
+from napari_flomo.session import cine_messages, messages
 from napari_flomo.session.events import (
     AutosaveChanged,
     EarlierFound,
     Event,
+    ImageRemoved,
+    RestoreEnded,
     RunCancelled,
     RunFailed,
     RunFinished,
@@ -25,11 +27,11 @@ from napari_flomo.session.overwrite import overwritten_by
 from napari_flomo.session.overwrite_question import overwrite_question
 from napari_flomo.session.phases import check_cine, review_note
 from napari_flomo.session.preferences import Preferences
-from napari_flomo.session.recovery import UnsavedWork
 from napari_flomo.session.review import SliceIndex
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
 from napari_flomo.session.session import Session
+from napari_flomo.session.unsaved_edits import UnsavedEdits
 from napari_flomo.session.viewer import ViewerAdapter
 
 
@@ -44,6 +46,11 @@ class Presenter:
         Shows them.
     preferences
         Choices of the user that are remembered.
+
+    Attributes
+    ----------
+    unsaved
+        Lists, restores and discards the edits that crashes left unsaved.
     """
 
     def __init__(self, session: Session, viewer: ViewerAdapter, preferences: Preferences) -> None:
@@ -51,6 +58,7 @@ class Presenter:
         self._viewer = viewer
         self._preferences = preferences
         self._retry: Callable[[], object] = lambda: None
+        self.unsaved = UnsavedEdits(session, viewer, self._show_labels)
         self._wanted: dict[str, str] = {}  # the map that was requested last, by image
         session.subscribe(self._on_event)
 
@@ -244,67 +252,6 @@ class Presenter:
         level = "warning" if remarks or earlier.labels is None else "info"
         self._viewer.notify(Message(" ".join([text, *remarks]), level, key=key))
 
-    # Unsaved edits
-
-    def unsaved_message(self) -> Message | None:
-        """Return the offer to restore or to discard unsaved edits of a crash; None without any.
-
-        The first choice restores, the second discards.
-        """
-        try:
-            work = recovery.unsaved_work()
-        except FlomoError as error:
-            return Message(str(error), "warning")
-        if work is None:
-            return None
-        return Message(
-            work.text,
-            "warning",
-            choices=(
-                Choice(
-                    "Restore",
-                    self._attempt(lambda: self.restore(work)),
-                    "Open the image with the labels after the last stroke",
-                ),
-                Choice("Discard", self._attempt(work.discard), "Remove these changes for good"),
-            ),
-            until=Until.ANSWER,
-        )
-
-    def restore(self, work: UnsavedWork) -> str:
-        """Show labels as they were after the last stroke; return the key of the image.
-
-        They are shown on the chosen image if they belong to it and it has no unsaved edits, else
-        on a copy that was saved with them.
-
-        Raises
-        ------
-        FlomoError
-            If they cannot be read, or their model is not on this computer.
-        """
-        found = work.read()
-        key = self._viewer.chosen_image()
-        if key is not None:
-            image = self._session.image(key)
-            self._viewer.read_labels(key)
-            if image.autosave is not None or image.hash != found.image_hash:
-                key = None
-        if key is not None:
-            self._session.restore(key, found, work.folder)
-        else:
-            key = self._viewer.add_image(found.image, "restored image")
-            try:
-                self._session.restore(key, found, work.folder)
-            except FlomoError:
-                self._viewer.remove_image(key)
-                raise
-        self._show_labels(key)
-        known = self._session.image(key).segmentation
-        hint = "" if known is None or known.uncertainty else f" {messages.NO_MAPS_HINT}"
-        text = messages.restored_text(found) + hint
-        self._viewer.notify(Message(text, "warning" if found.lost else "info", key=key))
-        return key
-
     # What the session reports
 
     def _on_event(self, event: Event) -> None:
@@ -325,6 +272,8 @@ class Presenter:
                 self.bring_back(event.key)
         elif isinstance(event, StepRestored):
             self._viewer.show_labels(event.key)
+        elif isinstance(event, RestoreEnded | ImageRemoved):
+            self.unsaved.find()
         elif isinstance(event, AutosaveChanged):
             level, until = ("warning", Until.SAVED) if event.problem else ("info", Until.ACTION)
             text = messages.autosave_text(event.problem)

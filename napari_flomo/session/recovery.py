@@ -4,51 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_flomo.corrections import Replay, discard, identity, replay, unfinished
+from napari_flomo.corrections import Replay, identity
 from napari_flomo.errors import FlomoError
 from napari_flomo.measures import HeartPhases, VoxelCounts
 from napari_flomo.models import ModelCard, info
 from napari_flomo.segmentation import Segmentation
-from napari_flomo.session import messages
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.phases import automatic_phases
 from napari_flomo.session.provenance import provenance_of
 from napari_flomo.session.review import Review, SliceIndex
 from napari_flomo.session.undoing import begin_step
 from napari_flomo.volumes import Volume
-
-
-@dataclass(frozen=True)
-class UnsavedWork:
-    """Edits that were not saved when a program ended: their journal, and a sentence about them."""
-
-    folder: Path
-    text: str
-
-    def read(self) -> Replay:
-        """Return image and labels; raises `FlomoError` if they cannot be read."""
-        return replay(self.folder)
-
-    def discard(self) -> None:
-        """Remove them for good; raises `FlomoError` if they cannot be removed."""
-        discard(self.folder)
-
-
-def unsaved_work() -> UnsavedWork | None:
-    """Return the latest edits that a crash of any viewer left unsaved; None without any.
-
-    Raises `FlomoError` if the journals cannot be listed.
-    """
-    left = unfinished()
-    if not left:
-        return None
-    return UnsavedWork(left[0].folder, messages.leftover_text(left[0], len(left) - 1))
 
 
 def note_of(image: OpenImage) -> dict[str, Any]:
@@ -77,7 +48,7 @@ def restore_saved(
     found = Replay(
         image=image.volume,
         proposed=proposed,
-        labels=labels,
+        labels=labels.with_data(labels.data.copy(), axes=labels.axes),
         strokes=0,
         accepted=frozenset((int(frame), int(index)) for frame, index in accepted),
         locked=frozenset(note.get("locked", ())),
@@ -86,25 +57,34 @@ def restore_saved(
         last_change=0.0,
         lost=None,
     )
-    restore(image, found)
+    put_restored(image, prepare(found, image))
     assert image.review is not None
     assert image.segmentation is not None
     image.review.restore(review)
     image.segmentation = replace(image.segmentation, uncertainty=dict(uncertainty))
 
 
-def restore(image: OpenImage, found: Replay) -> None:
-    """Restore labels, locks and review of an image from a journal.
+@dataclass(frozen=True, eq=False)
+class Restored:
+    """The content of a journal with all that is computed from it; see `prepare`."""
 
-    Uncertainty maps are not part of a journal: maps of the same model are kept, others are dropped.
-    Nothing of the image changes before everything is read.
+    found: Replay
+    proposed: Segmentation
+    review: Review
+    counts: VoxelCounts
+    phases: HeartPhases
+    spare: NDArray[np.integer]
+
+
+def prepare(found: Replay, image: OpenImage | None = None) -> Restored:
+    """Compute what `put_restored` needs; takes a moment for a cine and changes nothing.
 
     Raises
     ------
     FlomoError
-        If the journal is another image's, or its model is neither noted nor on this computer.
+        If the journal is not of ``image``, or its model is neither noted nor on this computer.
     """
-    if found.image_hash != image.hash and identity(found.image) != image.hash:
+    if image is not None and not belongs(found, image):
         raise FlomoError(
             f"These corrections belong to another image than {image.name}; open that one."
         )
@@ -115,26 +95,49 @@ def restore(image: OpenImage, found: Replay) -> None:
         at = tuple(index) if "frames" in found.labels.axes else (index.slice,)
         if not np.array_equal(found.proposed.data[at], found.labels.data[at]):
             review.count_edit(index)
-    accepted = {SliceIndex(*index) for index in found.accepted} & set(review.order)
-    for index in accepted:
+    for index in _accepted(found, review):
         review.set_state(index, accepted=True)
-    counts = VoxelCounts.of(found.labels, [label.code for label in card.labels[1:]])
+    manifest = {"model": {"name": card.name, "card_sha256": card.card_hash}}
+    proposed = Segmentation(found.proposed, None, {}, scores, manifest, card)
+    return Restored(
+        found,
+        proposed,
+        review,
+        VoxelCounts.of(found.labels, [label.code for label in card.labels[1:]]),
+        _phases(found, proposed),
+        found.labels.data.copy(),
+    )
+
+
+def belongs(found: Replay, image: OpenImage) -> bool:
+    """Return True if a journal is that of an image; hashes the image at the first call."""
+    return found.image_hash == image.hash or identity(found.image) == image.hash
+
+
+def put_restored(image: OpenImage, restored: Restored) -> None:
+    """Restore labels, locks and review of an image; the labels are not copied.
+
+    Uncertainty maps are not part of a journal: maps of the same model are kept, others are dropped.
+    """
+    found, proposed, review = restored.found, restored.proposed, restored.review
     begin_step(image)
     grid, axes, before = image.volume, found.labels.axes, image.segmentation
-    same_model = before is not None and before.card.card_hash == card.card_hash
-    image.segmentation = Segmentation(
+    same_model = before is not None and before.card.card_hash == proposed.card.card_hash
+    image.segmentation = replace(
+        proposed,
         labels=grid.with_data(found.proposed.data, axes=axes),
-        probabilities=None,
         uncertainty=dict(before.uncertainty) if before is not None and same_model else {},
-        slice_scores=scores,
-        manifest={"model": {"name": card.name, "card_sha256": card.card_hash}},
-        card=card,
     )
-    image.labels = grid.with_data(found.labels.data.copy(), axes=axes)
-    image.locked, image.review, image.counts = found.locked, review, counts
-    image.phases = _phases(found, image.segmentation)
-    image.confirmed, image.reopened = accepted, set()
+    image.labels = grid.with_data(found.labels.data, axes=axes)
+    image.spare = restored.spare
+    image.locked, image.review, image.counts = found.locked, review, restored.counts
+    image.phases = restored.phases
+    image.confirmed, image.reopened = _accepted(found, review), set()
     image.recalled, image.model = frozenset(review.order), ""
+
+
+def _accepted(found: Replay, review: Review) -> set[SliceIndex]:
+    return {SliceIndex(*index) for index in found.accepted} & set(review.order)
 
 
 def _card(found: Replay) -> ModelCard:

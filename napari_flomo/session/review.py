@@ -80,6 +80,13 @@ class Review:
         """Return the number of strokes on a slice."""
         return self._edits.get(self._known(index), 0)
 
+    def progress(self) -> list[tuple[SliceState, int]]:
+        """Return state and number of strokes of all slices, in order."""
+        return [
+            (self._states.get(index, SliceState.OPEN), self._edits.get(index, 0))
+            for index in self._order
+        ]
+
     def go_to(self, index: SliceIndex) -> SliceIndex:
         """Move to a slice; an open one is seen now.
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_flomo.corrections import Replay
+from napari_flomo.corrections import Journal
 from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import Worker
 from napari_flomo.measures import HeartMeasures, VolumeCurve
@@ -34,6 +33,7 @@ from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.observers import Observers
 from napari_flomo.session.phases import Phases
 from napari_flomo.session.recalling import EarlierReviews
+from napari_flomo.session.recovery import Restored
 from napari_flomo.session.review import SliceIndex
 from napari_flomo.session.review_actions import review_of
 from napari_flomo.session.run_results import Dispatch, RunFollower
@@ -60,6 +60,11 @@ class Session:
     writer
         Writes accepted slices to a store of corrections; without one, none are stored.
 
+    Attributes
+    ----------
+    closed, notify
+        Whether `close` was called; sends an event to the observers.
+
     Notes
     -----
     Call all methods in one thread, the viewer's; none of them blocks.
@@ -79,10 +84,11 @@ class Session:
         self._images: dict[str, OpenImage] = {}
         self._numbers = itertools.count(1)
         self._observers = Observers[[Event]]()
-        self._notify = self._observers.notify
-        self._runs = RunFollower(self._dispatch, self._images, self._notify)
-        self.phases = Phases(self.image, self._notify)
-        self.earlier = EarlierReviews(self.image, self._notify, self._dispatch, writer)
+        self.notify = self._observers.notify
+        self.closed = False
+        self._runs = RunFollower(self._dispatch, self._images, self.notify)
+        self.phases = Phases(self.image, self.notify)
+        self.earlier = EarlierReviews(self.image, self.notify, self._dispatch, writer)
 
     @property
     def images(self) -> tuple[OpenImage, ...]:
@@ -96,17 +102,17 @@ class Session:
         except KeyError:
             raise FlomoError(messages.NOT_OPEN) from None
 
-    def add(self, volume: Volume, name: str) -> str:
-        """Open an image and return its key."""
+    def add(self, volume: Volume, name: str, safe_name: str | None = None) -> str:
+        """Open an image and return its key; see `OpenImage` for the names."""
         key = f"image-{next(self._numbers)}"
-        self._images[key] = OpenImage(key, name, volume)
-        self._notify(ImageAdded(key))
+        self._images[key] = OpenImage(key, name, volume, name if safe_name is None else safe_name)
+        self.notify(ImageAdded(key))
         return key
 
     def rename(self, key: str, name: str) -> None:
         """Rename an image."""
         self.image(key).name = name
-        self._notify(ImageRenamed(key, name))
+        self.notify(ImageRenamed(key, name))
 
     def remove(self, key: str) -> None:
         """Close an image; a run on it is cancelled. Unsaved edits are offered at the next start."""
@@ -114,7 +120,7 @@ class Session:
         del self._images[key]
         if self.running is not None and self.running.key == key:
             self.running.cancel()
-        self._notify(ImageRemoved(key))
+        self.notify(ImageRemoved(key))
 
     @property
     def running(self) -> Run | None:
@@ -237,25 +243,22 @@ class Session:
             undoing.go_to_step(image, step, indices, old, new)
             self._store(image)
             self._notify_restored(image)
-            self._notify(StepRestored(key))
+            self.notify(StepRestored(key))
             return editing.slices_of(indices, image)
         report = partial(self._on_autosave_problem, key)
         edited = editing.edit(image, indices, old, new, kind, on_problem=report)
         for index in edited:
-            self._notify(LabelsChanged(key, index.frame, index.slice))
+            self.notify(LabelsChanged(key, index.frame, index.slice))
             self.reopen(key, index)
         return edited
 
     def set_labels(self, key: str, labels: NDArray[Any]) -> None:
         """Replace the labels of an image, as a restore or an import does.
 
-        Raises
-        ------
-        FlomoError
-            If they are not integers or not on its grid.
+        Raises `FlomoError` if they are not integers or not on its grid.
         """
         editing.replace_labels(self.image(key), labels)
-        self._notify(LabelsChanged(key))
+        self.notify(LabelsChanged(key))
 
     def labels_saved(self, key: str) -> None:
         """Report that the labels were saved to a file: no edit is unsaved."""
@@ -267,15 +270,12 @@ class Session:
         image.recalled, image.steps = frozenset(), Steps()
         image.end_autosave(saved=False)
 
-    def restore(self, key: str, found: Replay, resume: Path | None = None) -> None:
-        """Restore an image from a journal and continue that in the folder ``resume``, if given.
-
-        See `recovery.restore` for errors.
-        """
+    def restore(self, key: str, restored: Restored, journal: Journal | None = None) -> None:
+        """Restore an image from the result of `recovery.prepare`; continue a journal, if given."""
         image = self.image(key)
-        recovery.restore(image, found)
-        if resume is not None:
-            image.autosave = Autosave.resume(resume, partial(self._on_autosave_problem, key))
+        recovery.put_restored(image, restored)
+        if journal is not None:
+            image.autosave = Autosave.resume(journal, partial(self._on_autosave_problem, key))
         self._notify_restored(image)
 
     def restore_saved(
@@ -297,7 +297,7 @@ class Session:
         image.locked = image.locked | {code} if locked else image.locked - {code}
         if image.autosave is not None:
             image.autosave.record_locked(code, locked)
-        self._notify(LocksChanged(key, image.locked))
+        self.notify(LocksChanged(key, image.locked))
 
     def curves(self, key: str) -> tuple[VolumeCurve, ...]:
         """Return the volumes of the heart over the frames, fast enough for every stroke.
@@ -348,6 +348,7 @@ class Session:
 
     def close(self) -> None:
         """Cancel the run, end the worker, write accepted slices and remove all observers."""
+        self.closed = True
         self._runs.close()
         for key in self._images:
             self.labels_removed(key)
@@ -357,12 +358,12 @@ class Session:
             self._writer.close()
 
     def _notify_restored(self, image: OpenImage) -> None:
-        self._notify(LabelsChanged(image.key))
-        self._notify(LocksChanged(image.key, image.locked))
-        self._notify(ReviewChanged(image.key))
+        self.notify(LabelsChanged(image.key))
+        self.notify(LocksChanged(image.key, image.locked))
+        self.notify(ReviewChanged(image.key))
 
     def _on_autosave_problem(self, key: str, problem: str | None) -> None:
-        self._dispatch(lambda: self._notify(AutosaveChanged(key, problem)))
+        self._dispatch(lambda: self.notify(AutosaveChanged(key, problem)))
 
     def _store(self, image: OpenImage) -> None:
         if self._writer is not None:
@@ -372,8 +373,8 @@ class Session:
         image = self._images.get(kept.key)
         if image is not None:
             image.kept = kept
-            self._notify(kept)
+            self.notify(kept)
 
     def _reviewed(self, key: str, index: SliceIndex | None) -> SliceIndex | None:
-        self._notify(ReviewChanged(key))
+        self.notify(ReviewChanged(key))
         return index

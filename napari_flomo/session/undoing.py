@@ -43,7 +43,7 @@ def go_to_step(
     assert image.labels is not None
     before = image.labels.data.copy()
     before.ravel()[indices] = old
-    image.labels.data.flat[indices] = new
+    image.labels.data.flat[indices], image.spare = new, None
     confirmed = frozenset(image.confirmed)
     results = image.steps.go_to(step, _results_of(image, before))
     image.segmentation, image.model = results.segmentation, results.model

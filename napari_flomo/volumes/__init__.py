@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_flomo.volumes.alignment import align_labels, same_place, whole_labels
-from napari_flomo.volumes.background import fill_background
+from napari_flomo.volumes.background import MissingValues, fill_background
 from napari_flomo.volumes.data_files import data_files
 from napari_flomo.volumes.formats import (
     READABLE,
@@ -19,6 +19,7 @@ from napari_flomo.volumes.formats import (
     write_in_place,
 )
 from napari_flomo.volumes.geometry import Geometry
+from napari_flomo.volumes.nrrd import map_nrrd
 from napari_flomo.volumes.slice_axis import (
     AXIS_NAMES,
     Order,
@@ -51,6 +52,7 @@ __all__ = [
     "SPATIAL_AXES",
     "WRITABLE",
     "Geometry",
+    "MissingValues",
     "OnSkip",
     "Order",
     "Study",
@@ -68,6 +70,7 @@ __all__ = [
     "holds_series",
     "in_stored_order",
     "inverse",
+    "map_nrrd",
     "permuted",
     "read",
     "read_series",

@@ -23,7 +23,21 @@ _MIDDLE = 0.1  # of rows and columns, where a heart is expected
 _SMALLEST_PIECE = 0.05  # of a slice's values; smaller pieces may be separate
 
 
-def fill_background(volume: Volume, name: str = "") -> Volume:
+class MissingValues(FlomoError):
+    """Voxels within an image have no value (NaN or infinite).
+
+    Attributes
+    ----------
+    volume
+        The image, unchanged.
+    """
+
+    def __init__(self, message: str, volume: Volume) -> None:
+        super().__init__(message)
+        self.volume = volume
+
+
+def fill_background(volume: Volume, name: str = "", *, everywhere: bool = False) -> Volume:
     """Fill voxels outside the field of view with the smallest value of the image.
 
     Outside are NaN and infinite voxels connected, within their slice, to the border of the slice,
@@ -35,6 +49,8 @@ def fill_background(volume: Volume, name: str = "") -> Volume:
         An image, not labels.
     name
         Name of the image in errors; by default its source.
+    everywhere
+        Whether to fill all voxels without a value, as the user of the image decided.
 
     Returns
     -------
@@ -43,10 +59,11 @@ def fill_background(volume: Volume, name: str = "") -> Volume:
 
     Raises
     ------
-    FlomoError
+    MissingValues
         If such voxels lie within the image: enclosed by others, between two parts of a slice, in
         whole slices between others, or in the middle of most slices, where a heart is expected; or
-        if fewer than a tenth of the voxels of a frame have a value.
+        if fewer than a tenth of the voxels of a frame have a value. With ``everywhere``, only if
+        none has one.
     """
     data = volume.data
     if data.dtype.kind != "f":
@@ -58,12 +75,15 @@ def fill_background(volume: Volume, name: str = "") -> Volume:
     known = finite.all(axis=-1) if "channels" in volume.axes else finite
     stacks = known.reshape(-1, *volume.spatial_shape)
     who = name or volume.source or "The image"
-    for stack in stacks:
-        _check(stack, who, missing, data.size)
+    try:
+        for stack in [] if everywhere and known.any() else stacks:
+            _check(stack, who, missing, data.size)
+    except FlomoError as error:
+        raise MissingValues(str(error), volume) from None
     filled = np.where(finite, data, data[finite].min())
     note = (
-        f"{missing} voxels without a value (NaN or infinite) outside the field of view were "
-        "treated as background."
+        f"{missing} voxels without a value (NaN or infinite) "
+        f"{'' if everywhere else 'outside the field of view '}were treated as background."
         if missing > 1
         else "A voxel without a value (NaN or infinite) at the border was treated as background."
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.nrrd_data import element_type, read_data
@@ -53,6 +54,23 @@ def read_nrrd(path: Path) -> Volume:
         frame_step=frame_step_of(header, frame_axis),
         notes=notes,
     )
+
+
+def map_nrrd(path: Path) -> NDArray[Any] | None:
+    """Return the voxels of a file that `write_nrrd` wrote uncompressed, mapped and not read.
+
+    The axes are those of the volume in the order of the file: (frames?, slices, rows, columns).
+    None if they cannot be mapped: compressed, or with the data in other files.
+    """
+    header = read_header(path)
+    dtype = element_type(header)
+    if dtype is None or header.fields["encoding"] != "raw" or "data file" in header.fields:
+        return None
+    shape = tuple(header.sizes[::-1])
+    try:
+        return np.memmap(path, dtype, "r", header.data_start, shape)
+    except (OSError, ValueError) as error:
+        raise limits.damaged(path) from error
 
 
 def write_nrrd(volume: Volume, path: Path, *, compress: bool = True) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.widgets.layers import KEY, Grid, layout_of, order_on, shape_of
+from napari_flomo.widgets.layers import KEY, Grid, layout_of, order_on, shape_of, volume_of_layer
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
@@ -32,6 +32,8 @@ class ImageLayers:
         Name of the uncertainty map that is shown or was requested.
     slice_axis
         Slice axis that the user chose, if any.
+    fill_everywhere
+        Whether the user treats voxels without a value within the image as background.
     recalled
         Whether remembered review and contrast were restored.
     seen
@@ -47,6 +49,7 @@ class ImageLayers:
     lock_guard: LockGuard | None = None
     map: str = ""
     slice_axis: str | None = None
+    fill_everywhere: bool = False
     recalled: bool = False
     seen: tuple[Any, ...] = field(default=(), repr=False)
 
@@ -60,6 +63,10 @@ class ImageLayers:
         """All layers that belong to the image, itself first."""
         made = (self.labels, self.uncertainty, self.comparison)
         return (self.image, *(layer for layer in made if layer is not None))
+
+    def volume(self) -> Volume:
+        """Return the image, with what the user chose for it; see `volume_of_layer`."""
+        return volume_of_layer(self.image, self.slice_axis, fill_everywhere=self.fill_everywhere)
 
     def order(self, volume: Volume | None) -> Order:
         """Return for slices, rows and columns which dimension of the image layer each of them is.

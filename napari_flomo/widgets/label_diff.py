@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
 ChangeKind = Literal["stroke", "undo"]
+Region = tuple[slice, ...]
 
 SETTLE_MS = 60
 """Undo, redo and other plugins only redraw; the comparison waits until that has settled."""
@@ -59,9 +60,25 @@ class LabelChange:
 class LabelWatcher(QObject):
     """Watches the voxels of a labels layer whose data is an array in memory.
 
-    ``locked`` returns the codes of locked labels. ``changed`` is called with every `LabelChange`,
-    also with an empty one if all of a stroke was refused. ``step`` is the step of the session that
-    the layer shows first; ``steps`` knows the present one.
+    Parameters
+    ----------
+    layer
+        The labels.
+    changed
+        Called with every `LabelChange`, also with an empty one if all of a stroke was refused.
+    locked
+        Returns the codes of locked labels.
+    shown
+        Returns the region of the data that is on the screen.
+    before
+        An equal copy of the data, which is kept; by default it is made.
+    step
+        The step of the session that the layer shows first.
+
+    Attributes
+    ----------
+    steps
+        Knows the step that the layer shows now.
     """
 
     def __init__(
@@ -69,16 +86,21 @@ class LabelWatcher(QObject):
         layer: Labels,
         changed: Callable[[LabelChange], None],
         locked: Callable[[], frozenset[int]],
-        parent: QObject | None = None,
+        shown: Callable[[], Region],
         *,
+        before: NDArray[np.integer] | None = None,
+        parent: QObject | None = None,
         step: str = "",
     ) -> None:
         super().__init__(parent)
         self.layer = layer
         self._changed = changed
         self._locked = locked
-        self._before = np.array(layer.data)
+        self._shown = shown
+        self._before = np.array(layer.data) if before is None else before
         self._kind: ChangeKind = "undo"
+        self._region = shown()
+        self._everywhere = False  # whether something else than a move was drawn
         self._settled = delayed(self, SETTLE_MS, self._on_settled)
         self.steps = UndoSteps(layer, step, before=self.settle, after=self.compare)
         self._step = step
@@ -92,10 +114,14 @@ class LabelWatcher(QObject):
         self.layer.events.paint.disconnect(self._on_paint)
         self.layer.events.set_data.disconnect(self._on_drawn)
 
-    def rebase(self) -> None:
-        """Compare with the current labels from now on, after the program itself replaced them."""
+    def rebase(self, before: NDArray[np.integer] | None = None) -> None:
+        """Compare with the current labels from now on, after the program itself replaced them.
+
+        ``before`` is an equal copy of them, if there is one.
+        """
         self._settled.stop()
-        self._before, self._step = np.array(self.layer.data), self.steps.current
+        self._before = np.array(self.layer.data) if before is None else before
+        self._step = self.steps.current
 
     def settle(self) -> None:
         """Compare now if something was drawn since the last comparison."""
@@ -103,7 +129,7 @@ class LabelWatcher(QObject):
             self._settled.stop()
             self._on_settled()
 
-    def compare(self, kind: ChangeKind = "undo", region: tuple[slice, ...] | None = None) -> bool:
+    def compare(self, kind: ChangeKind = "undo", region: Region | None = None) -> bool:
         """Compare now, everywhere or in a region; return True if there are changes."""
         self._settled.stop()
         data, before = self.layer.data, self._before
@@ -144,13 +170,22 @@ class LabelWatcher(QObject):
 
     def _on_settled(self) -> None:
         kind, self._kind = self._kind, "undo"
-        self.compare(kind)
+        everywhere, self._everywhere = self._everywhere, False
+        if everywhere or kind == "stroke" or self._differs(self._region):
+            self.compare(kind)
 
     def _on_drawn(self, _event: Any = None) -> None:
+        """Compare soon; after a move first what is shown now, as a long cine takes a while."""
+        before, self._region = self._region, self._shown()
+        self._everywhere = self._everywhere or before == self._region
         self._settled.start()
 
+    def _differs(self, region: Region) -> bool:
+        data, before = self.layer.data, self._before
+        return data.shape == before.shape and not np.array_equal(data[region], before[region])
 
-def _region(atoms: Iterable[Any], shape: tuple[int, ...]) -> tuple[slice, ...] | None:
+
+def _region(atoms: Iterable[Any], shape: tuple[int, ...]) -> Region | None:
     """Return a box around what a stroke touched; None (everywhere) if its format is unknown."""
     low, high = np.array(shape), np.zeros(len(shape), int)
     for atom in atoms:

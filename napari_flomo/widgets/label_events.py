@@ -11,6 +11,7 @@ from napari_flomo.session import messages
 from napari_flomo.widgets.label_diff import LabelChange, LabelWatcher
 from napari_flomo.widgets.label_locks import LockGuard
 from napari_flomo.widgets.layers import KEY, Grid
+from napari_flomo.widgets.navigation import shown_region
 
 if TYPE_CHECKING:
     from napari_flomo.session import OpenImage
@@ -23,10 +24,14 @@ def follow(images: ViewerImages, entry: ImageLayers) -> None:
     image = images.opened(entry)
     assert entry.labels is not None
     assert image is not None
+    labels, spare = entry.labels, image.take_spare()
+    grid: Grid = labels.metadata[KEY]
     entry.watch = LabelWatcher(
         entry.labels,
         lambda change: _on_change(images, entry, change),
         lambda: image.locked,
+        lambda: shown_region(images.viewer, labels),
+        before=None if spare is None else grid.layer_array(spare),
         parent=images,
         step=image.steps.current,
     )

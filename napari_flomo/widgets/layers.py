@@ -137,7 +137,9 @@ def layer_of_volume(volume: Volume) -> dict[str, Any]:
     }
 
 
-def volume_of_layer(layer: Image, slice_axis: str | None = None) -> Volume:
+def volume_of_layer(
+    layer: Image, slice_axis: str | None = None, *, fill_everywhere: bool = False
+) -> Volume:
     """Return the image of a layer with the geometry that is known best.
 
     That is the file's own for a layer of our reader (with the layer's scale, if that was changed
@@ -151,15 +153,21 @@ def volume_of_layer(layer: Image, slice_axis: str | None = None) -> Volume:
         rows and columns may come in any order if the scale identifies the slices.
     slice_axis
         Along which axis the slices lie, where that is not clear, see `napari_flomo.volumes.read`.
+    fill_everywhere
+        Whether voxels without a value within the image are background, see `fill_background`.
 
     Raises
     ------
     FlomoError
-        If the layer is sheared, has another number of dimensions or values that are no image.
+        If the layer is sheared, has another number of dimensions or values that are no image;
+        `MissingValues` if some are missing within the image.
     """
     name = layer.name
     data = np.asarray(layer.data[0] if layer.multiscale else layer.data)
-    return fill_background(_arranged(layer, data, slice_axis), name)
+    if data.dtype.kind == "b":
+        raise FlomoError(messages.NO_GREY_VALUES.format(name))
+    volume = _arranged(layer, data, slice_axis)
+    return fill_background(volume, name, everywhere=fill_everywhere)
 
 
 def layout_of(layer: Image, slice_axis: str | None = None) -> Volume:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError, Problem, describe
-from napari_flomo.widgets.layers import is_lazy, volume_of_layer
+from napari_flomo.widgets.layers import is_lazy
 
 if TYPE_CHECKING:
     from napari_flomo.volumes import Volume
@@ -43,7 +43,7 @@ class LazyComputation:
     def _compute(self) -> None:
         volume, problem = None, None
         try:
-            volume = volume_of_layer(self.entry.image, self.entry.slice_axis)
+            volume = self.entry.volume()
         except FlomoError as error:
             problem = describe(error)
         except Exception as error:  # a lazy array can run any code

@@ -160,7 +160,8 @@ class NapariAdapter:
             with layer.events.paint.blocker():
                 results.replace_voxels(layer, grid.layer_data(image.labels))
             watch.steps.add(image.steps.current)
-            watch.rebase()
+            spare = image.take_spare()
+            watch.rebase(None if spare is None else grid.layer_array(spare))
             self._images.session.set_labels(image.key, grid.array(layer.data))
 
     def _entry(self, key: str) -> ImageLayers:

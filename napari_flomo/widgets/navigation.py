@@ -29,6 +29,18 @@ def slice_on_screen(viewer: Viewer, layer: Layer, order: Order = (0, 1, 2)) -> S
     return SliceIndex(nearest[0] if layer.ndim == 4 else 0, nearest[layer.ndim - 3 + order[0]])
 
 
+def shown_region(viewer: Viewer, layer: Layer) -> tuple[slice, ...]:
+    """Return the part of a layer's data that is on the screen, as one slice for each dimension."""
+    before = viewer.dims.ndim - layer.ndim
+    index = layer.world_to_data(viewer.dims.point[-layer.ndim :])
+    displayed = {axis - before for axis in viewer.dims.displayed}
+    region = []
+    for axis, (value, length) in enumerate(zip(index, shape_of(layer), strict=True)):
+        nearest = min(max(round(float(value)), 0), length - 1)
+        region.append(slice(None) if axis in displayed else slice(nearest, nearest + 1))
+    return tuple(region)
+
+
 def go_to(viewer: Viewer, layer: Layer, index: SliceIndex, order: Order = (0, 1, 2)) -> None:
     """Show a frame and slice of a layer; axes on the screen do not move."""
     if layer.ndim == 2:

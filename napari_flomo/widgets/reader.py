@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from napari.utils.notifications import show_info
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import Preferences, image_name
+from napari_flomo.session import Preferences, image_name, messages
 from napari_flomo.volumes import (
     READABLE,
+    MissingValues,
     Volume,
     read,
     read_series,
@@ -85,6 +87,16 @@ def read_layers(path: Path_ | Sequence[Path_]) -> list[LayerData]:
 
 def _read(group: Sequence[Path]) -> Volume | None:
     """Read the paths of one volume; None if the user chose none of several series."""
+    try:
+        return _read_filled(group)
+    except MissingValues as missing:  # napari can show it; Segment offers what can be done
+        return replace(
+            missing.volume,
+            notes=(*missing.volume.notes, messages.MISSING_SHOWN.format(group[0].name)),
+        )
+
+
+def _read_filled(group: Sequence[Path]) -> Volume | None:
     first = group[0]
     if len(group) > 1 and not first.is_dir():
         return read_series(group, fill=True)
@@ -122,6 +134,9 @@ def contrast_limits(
     """Return grey values at two percentiles, estimated from a sample of a large image."""
     values = np.asarray(data).ravel()
     values = values[:: max(1, values.size // _SAMPLED)]
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return 0.0, 1.0
     bottom, top = (float(value) for value in np.percentile(values, (low, high)))
     return (bottom, top) if top > bottom else (bottom, bottom + 1)
 

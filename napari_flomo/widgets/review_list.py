@@ -50,14 +50,22 @@ class ReviewList(QTableWidget):
         self.setTabKeyNavigation(False)  # Tab goes to the next control
         self.cellClicked.connect(lambda row, _column: self.chosen.emit(self.slices[row]))
         self.slices: tuple[SliceIndex, ...] = ()
+        self._shown: tuple[object, ...] = ()
+        self._progress: list[tuple[SliceState, int]] = []
 
     def show_review(self, review: Review | None, moving: bool) -> None:
         """Show a review; ``moving`` where there are frames to be named."""
         before, self.slices = self.slices, () if review is None else review.order
+        if self._shown != (review, moving, self.slices):
+            self._shown, self._progress = (review, moving, self.slices), []
         self.setRowCount(len(self.slices))
+        progress = [] if review is None else review.progress()
+        known, self._progress = self._progress, progress
         for row, index in enumerate(self.slices):
             assert review is not None
-            accepted = review.state(index) is SliceState.ACCEPTED
+            if row < len(known) and known[row] == progress[row]:
+                continue  # a cine has hundreds of rows, and a step changes one or two
+            accepted = progress[row][0] is SliceState.ACCEPTED
             for column, text in enumerate(messages.review_row(review, index, moving)):
                 item = self.item(row, column) or _new_item(self, row, column)
                 item.setText(text)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import Busy, Scope, messages
+from napari_flomo.volumes import MissingValues
 from napari_flomo.widgets.lazy_image import LazyComputation, wants_computing
 from napari_flomo.widgets.navigation import face
 
@@ -45,10 +46,17 @@ def segment(
         image = viewer_state.open_image(entry, volume)
         viewer_state.presenter.segment(image.key, model, device, part, mirrored=mirrored)
 
+    def fill() -> None:
+        entry.fill_everywhere = True
+        viewer_state.attempt(start)
+
     if wants_computing(entry):
         _compute_first(viewer_state, entry, start)
-    else:
+        return
+    try:
         start()
+    except MissingValues as missing:
+        viewer_state.adapter.ask(messages.missing_values_message(str(missing), fill))
 
 
 def check_idle(viewer_state: ViewerState) -> None:

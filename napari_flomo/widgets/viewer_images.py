@@ -23,7 +23,6 @@ from napari_flomo.session import (
 )
 from napari_flomo.volumes import Volume
 from napari_flomo.widgets.image_layers import ImageLayers, is_image
-from napari_flomo.widgets.layers import volume_of_layer
 from napari_flomo.widgets.main_thread import MainThread
 from napari_flomo.widgets.navigation import slice_on_screen
 from napari_flomo.widgets.remembered_choices import RememberedChoices
@@ -135,7 +134,7 @@ class ViewerImages(QObject):
         if entry.key is not None and entry.seen != fingerprint:
             self.close_image(entry)
         if entry.key is None:
-            volume = volume or volume_of_layer(entry.image, entry.slice_axis)
+            volume = volume or entry.volume()
             entry.key = self.session.add(volume, entry.image.name)
             entry.seen = fingerprint
             self.board.choose(self.key)

@@ -10,12 +10,23 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
+import pytest
 
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.corrections import CorrectionStore, default_store, unfinished
 from napari_flomo.jobs import State
-from napari_flomo.session import OpenImage, Presenter, Session, SliceIndex, SliceState
+from napari_flomo.session import (
+    Busy,
+    OpenImage,
+    Presenter,
+    Session,
+    SliceIndex,
+    SliceState,
+    UnsavedFound,
+    UnsavedWork,
+)
 from napari_flomo.session.learning import FinetuneConfig, Learning
+from napari_flomo.session.messages import unsaved_lines
 from napari_flomo.session.overwrite import corrected_slices
 from napari_flomo.session.viewer import ViewerAdapter
 
@@ -153,16 +164,35 @@ def run_again_and_undo(stage: Stage, image: OpenImage) -> np.ndarray:
 
 
 def crash_and_restore(stage: Stage, mine: np.ndarray) -> OpenImage:
+    (name,) = (one.safe_name for one in stage.session.images)
     stage.crash()
     assert len(unfinished()) == 1
-    restore, _discard = stage.presenter.unsaved_message().choices
-    restore.action()
+    (work,) = find_unsaved(stage)
+    assert work.picture.startswith(b"\x89PNG")
+    assert unsaved_lines(work.journal)[0] in (name, "Image of 4 slices")
+    assert work.journal.strokes > 1
+    restoring = stage.presenter.unsaved.restore(work)
+    with pytest.raises(Busy):
+        stage.presenter.unsaved.restore(work)
+    stage.wait(lambda: restoring.ended)
+    assert find_unsaved(stage) == ()
     (image,) = (one for one in stage.session.images if one.labels is not None)
     assert np.array_equal(stage.shown(), mine)
     assert np.array_equal(image.labels.data, mine)
     assert image.locked == {VENTRICLE}
     assert unfinished() == [], "it is open again, here"
     return image
+
+
+def find_unsaved(stage: Stage) -> tuple[UnsavedWork, ...]:
+    found: list[UnsavedFound] = []
+    end = stage.session.subscribe(
+        lambda event: found.append(event) if isinstance(event, UnsavedFound) else None
+    )
+    stage.presenter.unsaved.find()
+    stage.wait(lambda: found)
+    end()
+    return found[-1].works
 
 
 def learn(stage: Stage, trainer: str) -> None:

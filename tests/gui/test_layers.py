@@ -82,7 +82,7 @@ def test_units_of_length_become_millimetres() -> None:
 def test_an_unknown_geometry_is_described() -> None:
     layer = Image(np.zeros((3, 4, 5)))
     assert not geometry_of_layer(layer).spacing_known
-    assert "pixel size unknown" in describe(layer)
+    assert "voxel size not set" in describe(layer)
     assert geometry_of_layer(Image(np.zeros((3, 4, 5)), units=("mm",) * 3)).spacing_known
 
 

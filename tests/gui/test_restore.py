@@ -16,6 +16,8 @@ import pytest
 
 pytest.importorskip("napari", reason="napari is not installed")
 
+from qtpy.QtCore import Qt
+
 from napari_flomo.corrections import journals_folder, unfinished
 from napari_flomo.session import SliceIndex, SliceState
 from napari_flomo.volumes import Volume, write
@@ -91,6 +93,12 @@ def killed(
     return np.load(f"{progress}.npy"), volume
 
 
+def rows(qtbot: Any, panel: Any) -> list[Any]:
+    """Return the rows of the list of unsaved changes, once they are there."""
+    qtbot.waitUntil(panel.unsaved.isVisible, timeout=10_000)
+    return list(panel.unsaved.rows)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_killed_while_painting_and_restored(
     open_viewer: Callable[..., Any], killed: Any, qtbot: Any, tmp_path: Path
@@ -100,11 +108,15 @@ def test_killed_while_painting_and_restored(
     assert left.model == "flomo-b0-acdc"
     viewer = open_viewer()
     _dock, panel = viewer.window.add_plugin_dock_widget("napari-flomo", "Segment")
-    assert "unsaved changes" in panel.message.text.text()
-    restore, _discard = panel.message.buttons
-    assert restore.text() == "Restore"
-    restore.click()
+    (row,) = rows(qtbot, panel)
+    name, _when, strokes = row.text.text().split("\n")
+    assert (name, strokes) == ("heart", f"{left.strokes} strokes")
+    assert not row.picture.pixmap().isNull()
+    row.restore_button.setFocus()
+    qtbot.keyClick(row.restore_button, Qt.Key.Key_Space)
     viewer_state = viewer_state_of(viewer)
+    qtbot.waitUntil(lambda: viewer_state.presenter.unsaved.restoring.ended, timeout=30_000)
+    qtbot.waitUntil(panel.unsaved.isHidden, timeout=10_000)
     entry = viewer_state.current
     np.testing.assert_array_equal(entry.image.data, volume.data)
     differing = int((entry.labels.data != painted).sum())
@@ -131,18 +143,45 @@ def test_killed_while_painting_and_restored(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_discarded(open_viewer: Callable[..., Any], killed: Any) -> None:
+def test_discard_asks(open_viewer: Callable[..., Any], killed: Any, qtbot: Any) -> None:
     viewer = open_viewer()
     _dock, panel = viewer.window.add_plugin_dock_widget("napari-flomo", "Segment")
-    _restore, discard = panel.message.buttons
-    discard.click()
+    (row,) = rows(qtbot, panel)
+    row.discard_button.click()
+    assert "This cannot be undone" in panel.message.text.text()
+    panel.message.close_button.click()
+    assert len(unfinished()) == 1
+    row.discard_button.click()
+    panel.message.buttons[0].click()
     assert unfinished() == []
-    assert not panel.message.isVisible()
+    qtbot.waitUntil(panel.unsaved.isHidden, timeout=10_000)
     viewer_state_of(viewer).close()
 
 
-def test_nothing_to_restore(open_viewer: Callable[..., Any]) -> None:
+def test_cancelled(open_viewer: Callable[..., Any], killed: Any, qtbot: Any) -> None:
     viewer = open_viewer()
     _dock, panel = viewer.window.add_plugin_dock_widget("napari-flomo", "Segment")
-    assert panel.message.text.text() == ""
+    viewer_state = viewer_state_of(viewer)
+    (row,) = rows(qtbot, panel)
+    row.restore_button.click()
+    assert panel.unsaved.cancel_button.isVisible()
+    panel.unsaved.cancel_button.click()
+    qtbot.waitUntil(lambda: viewer_state.presenter.unsaved.restoring.ended, timeout=30_000)
+    assert panel.message.text.text().startswith("Cancelled")
+    assert len(viewer.layers) == 0
+    assert len(unfinished()) == 1
+    (row,) = rows(qtbot, panel)
+    assert row.restore_button.isEnabled()
+    viewer_state.close()
+
+
+def test_nothing_to_restore(open_viewer: Callable[..., Any], qtbot: Any) -> None:
+    viewer = open_viewer()
+    _dock, panel = viewer.window.add_plugin_dock_widget("napari-flomo", "Segment")
+    found: list[Any] = []
+    viewer_state_of(viewer).session.subscribe(found.append)
+    viewer_state_of(viewer).presenter.unsaved.find()
+    qtbot.waitUntil(lambda: bool(found), timeout=10_000)
+    assert found[-1].works == ()
+    assert panel.unsaved.isHidden()
     viewer_state_of(viewer).close()

@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("napari", reason="napari is not installed")
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QRadioButton
 
 from napari_flomo.volumes import Geometry, Volume
@@ -267,10 +268,14 @@ def test_no_image_and_a_sheared_one(bench: Any) -> None:
 
 def test_set_voxel_size(bench: Any) -> None:
     layer = bench.viewer.add_image(np.random.default_rng(0).random((3, 40, 50)))
-    row = bench.segment.form.voxel_mm
+    row, button = bench.segment.form.voxel_mm, bench.segment.voxel_button
     assert row.native.isVisible()
-    row.value = (8, 1.25, 1.5)
-    bench.click(bench.segment.voxel_button)
+    assert "voxel size not set" in bench.segment.image_line.text()
+    assert button.text() == "Use 1.5 mm", "what is shown is not set yet"
+    field = row[1].native.lineEdit()
+    field.selectAll()
+    bench.qtbot.keyClicks(field, "1.25")
+    bench.qtbot.keyClick(field, Qt.Key.Key_Return)
     np.testing.assert_array_equal(layer.scale, (8, 1.25, 1.5))
     assert not row.native.isVisible()
     assert "1.25 × 1.5 × 8 mm" in bench.segment.image_line.text()
@@ -313,3 +318,20 @@ def test_nan_outside_of_the_field_of_view_is_filled(
     bench.add(heart.with_data(data.copy()), name="hole")
     bench.click(bench.segment.segment_button)
     assert "within the image" in bench.segment.message.text.text()
+    (choice,) = bench.segment.message.buttons
+    assert choice.text() == "Treat NaN as background"
+    bench.click(choice)
+    bench.wait_idle()
+    assert "treated as background" in bench.segment.message.text.text()
+    assert bench.viewer_state.current.labels.data[1, 31, 31] == 0, "the smallest value"
+
+
+def test_images_without_anything_to_find(bench: Any) -> None:
+    add, said = bench.viewer.add_image, bench.segment.message.text
+    add(np.ones((3, 40, 50), bool), name="mask", scale=(8, 1, 1))
+    bench.click(bench.segment.segment_button)
+    assert said.text().startswith("mask holds only true and false")
+    entry = bench.viewer_state.entry_of(add(np.zeros((3, 40, 50)), name="flat", scale=(8, 1, 1)))
+    bench.run()
+    assert not entry.labels.data.any()
+    assert "have the same value" in said.text()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from napari_flomo.corrections import journals_folder, replay, unfinished
+from napari_flomo.corrections import Journal, journals_folder, replay, unfinished
 from napari_flomo.session import OpenImage, Session, SliceIndex
 from napari_flomo.session.autosave import Autosave
 from napari_flomo.session.editing import begin_autosave
@@ -61,7 +61,7 @@ def test_resume_locks_the_journal_and_close_offers_it_again(image: OpenImage) ->
     paint(image, autosave, 1)
     autosave.close()
     (left,) = unfinished()
-    autosave = Autosave.resume(left.folder, lambda _: None)
+    autosave = Autosave.resume(Journal.open(left.folder), lambda _: None)
     assert unfinished() == [], "nobody else is offered it, from the first moment on"
     paint(image, autosave, 2)
     autosave.close()

@@ -20,6 +20,7 @@ from napari_flomo.session import (
     note_of,
     review_note,
 )
+from napari_flomo.session.recovery import prepare
 from napari_flomo.volumes import Volume
 
 Make = Callable[..., Volume]
@@ -103,7 +104,7 @@ def test_pins_survive_a_crash(
     (folder,) = journals_folder().iterdir()
     found = replay(folder)
     again = session.add(found.image, "restored")
-    session.restore(again, found)
+    session.restore(again, prepare(found, session.image(again)))
     assert (session.image(again).phases, session.measures(again)) == wanted
     assert wanted[0].left.pinned == {"ES"}
 

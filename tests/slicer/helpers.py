@@ -138,10 +138,15 @@ def run(logic: Any, node: Any, scope: str = "all", model: str = "toy") -> Any:
 
 
 def restore(logic: Any) -> Any:
-    """Restore the latest unsaved work and return its `SceneImage`."""
-    from napari_flomo.session.recovery import unsaved_work
+    """Restore the latest unsaved work and return its `SceneImage`; None if that fails."""
+    from napari_flomo.session.unsaved import unsaved_work
 
-    return logic.images.with_key(logic.presenter.restore(unsaved_work()))
+    restoring = logic.presenter.unsaved.restore(unsaved_work()[0])
+    end = time.monotonic() + 60
+    while not restoring.ended:
+        assert time.monotonic() < end, "the restore did not end"
+        logic.queue.drain()
+    return None if restoring.key is None else logic.images.with_key(restoring.key)
 
 
 def autosave_of(logic: Any, scene_image: Any) -> Any:

@@ -55,6 +55,16 @@ def stroke(logic, scene_image, code=3, number=1, size=4):
     paint(scene_image.results.segmentation, code, where, scene_image.nodes.volume)
 
 
+def restore_first(driver):
+    """Wait for the list, click Restore for its first row and wait for the end."""
+    ui = driver.panel.restore.ui
+    driver.wait(lambda: ui.restoreBox.visible)
+    assert " stroke" in ui.restoreList.item(0).text()
+    assert not ui.restoreList.item(0).icon().isNull()
+    driver.click(ui.restoreButton)
+    driver.wait(lambda: driver.panel.logic.presenter.unsaved.restoring.ended)
+
+
 def journals():
     folder = journals_folder()
     return [path for path in folder.iterdir() if path.is_dir()] if folder.exists() else []
@@ -102,8 +112,7 @@ def test_restore_after_kill(killed, driver, program, tmp_path, loaded):
         driver.choose(node)
     panel.refresh()
     ui = panel.restore.ui
-    assert "unsaved changes of labels by toy" in ui.restoreLine.text
-    driver.click(ui.restoreButton)
+    restore_first(driver)
     scene_image = panel.current
     assert (
         (scene_image.nodes.volume is node)
@@ -123,7 +132,7 @@ def test_restore_after_kill(killed, driver, program, tmp_path, loaded):
     assert panel.segment.ui.message.text.startswith("Restored ")
     assert "Compute under Review" in panel.segment.ui.message.text
     assert panel.review.ui.editor.segmentationNode() is scene_image.results.segmentation
-    assert not ui.restoreBox.visible
+    driver.wait(lambda: not ui.restoreBox.visible)
     assert unfinished() == [], "it is open again, here"
     (folder,) = journals()
 
@@ -137,11 +146,18 @@ def test_restore_after_kill(killed, driver, program, tmp_path, loaded):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_discard(killed, driver):
+def test_discard_asks(killed, driver):
     driver.panel.refresh()
-    driver.click(driver.panel.restore.ui.discardButton)
+    ui = driver.panel.restore.ui
+    driver.wait(lambda: ui.restoreBox.visible)
+    driver.answer = False
+    driver.click(ui.discardButton)
+    assert "This cannot be undone." in driver.asked[-1]
+    assert len(journals()) == 1
+    driver.answer = True
+    driver.click(ui.discardButton)
+    driver.wait(lambda: not ui.restoreBox.visible)
     assert journals() == []
-    assert not driver.panel.restore.ui.restoreBox.visible
 
 
 def test_no_journal_before_the_first_edit(driver, oblique):
@@ -158,10 +174,7 @@ def test_restore_after_closing_an_unsaved_scene(driver, oblique, program):
     stroke(logic, scene_image)  # not reported yet
     wanted = labels_in_scene(logic, scene_image)
     program.close_scene()
-    ui = driver.panel.restore.ui
-    assert ui.restoreBox.visible
-    assert ui.restoreLine.text.startswith("1 unsaved change of labels by toy")
-    driver.click(ui.restoreButton)
+    restore_first(driver)
     assert np.array_equal(labels_in_scene(logic, driver.panel.current), wanted)
     assert driver.panel.segment.ui.imageSelector.currentNode() is driver.panel.current.nodes.volume
 
@@ -173,8 +186,7 @@ def test_restore_deleted_labels(driver, oblique):
     stroke(driver.panel.logic, scene_image)
     wanted = labels_in_scene(driver.panel.logic, scene_image)
     slicer.mrmlScene.RemoveNode(scene_image.results.segmentation)
-    driver.wait(lambda: driver.panel.restore.ui.restoreBox.visible)
-    driver.click(driver.panel.restore.ui.restoreButton)
+    restore_first(driver)
     assert driver.panel.current.nodes.volume is node
     assert np.array_equal(labels_in_scene(driver.panel.logic, driver.panel.current), wanted)
 
@@ -308,13 +320,15 @@ def test_failed_restore_leaves_the_scene_unchanged(make_logic, oblique, program,
     stroke(logic, run(logic, sequence))
     program.close_scene()
 
-    def refuse(_key, _found, _resume):
+    def refuse(_key, _restored, _journal):
         raise FlomoError("The model toy is not on this computer.")
 
     monkeypatch.setattr(logic.session, "restore", refuse)
+    said = []
+    monkeypatch.setattr(logic.adapter, "notify", said.append)
     before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVolumeNode")
-    with pytest.raises(FlomoError, match="toy is not on this computer"):
-        restore(logic)
+    assert restore(logic) is None
+    assert "toy is not on this computer" in said[-1].text
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVolumeNode") == before
     assert logic.images.opened == ()
     assert len(unfinished()) == 1

@@ -19,12 +19,14 @@ if not os.environ.get("DISPLAY") and sys.platform == "linux":
 
 import slicer
 from PySide6.QtCore import Property, QBuffer, QByteArray, QIODevice, QTimer, Signal
+from PySide6.QtGui import QIcon, QPixmap
 from PySide6.QtUiTools import QUiLoader
 from PySide6.QtWidgets import (
     QApplication,
     QDoubleSpinBox,
     QLabel,
     QLineEdit,
+    QListWidgetItem,
     QMessageBox,
     QPushButton,
     QTableView,
@@ -256,7 +258,8 @@ def install() -> QApplication:
     qt.QTimer = lambda: PythonQt(QTimer(application))
     qt.QMessageBox = _MessageBoxes()
     qt.QLabel = lambda text: PythonQt(QLabel(text))
-    qt.QTableWidgetItem = QTableWidgetItem
+    qt.QTableWidgetItem, qt.QListWidgetItem = QTableWidgetItem, QListWidgetItem
+    qt.QPixmap, qt.QIcon = QPixmap, QIcon
     sys.modules["qt"] = qt
     slicer.util.loadUI = load_ui
     slicer.util.childWidgetVariables = child_widgets

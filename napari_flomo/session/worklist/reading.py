@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from napari_flomo.corrections import Replay, identity, replay, unfinished
+from napari_flomo.corrections import identity, replay, unfinished
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import ModelCard
 from napari_flomo.session.continuing import SavedLabels
+from napari_flomo.session.recovery import Restored, prepare
 from napari_flomo.session.worklist import label_files
 from napari_flomo.session.worklist.records import StudyRecord
 from napari_flomo.session.worklist.worklist import ListedStudy, WorkList
@@ -29,7 +30,7 @@ class StudyData:
     series: str
     record: StudyRecord
     saved: SavedLabels | None = None
-    unsaved: Replay | None = None
+    unsaved: Restored | None = None
     journal: Path | None = None
 
 
@@ -53,7 +54,7 @@ def read_study(worklist: WorkList, one: ListedStudy, series: str = "") -> StudyD
     image_hash = identity(volume)
     for left in unfinished():
         if left.image_hash == image_hash:
-            unsaved = replay(left.folder)
+            unsaved = prepare(replay(left.folder))
             return StudyData(
                 volume, image_hash, stamp, series, record, unsaved=unsaved, journal=left.folder
             )

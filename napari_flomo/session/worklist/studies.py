@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_flomo import DEFAULT_MODEL
+from napari_flomo.corrections import Journal
 from napari_flomo.errors import FlomoError, describe
 from napari_flomo.models import in_use
 from napari_flomo.session import study_messages
@@ -199,8 +200,8 @@ class Studies:
         text, level = "", "info"
         choices: tuple[Choice, ...] = ()
         try:
-            if data.unsaved is not None:
-                self._session.restore(key, data.unsaved, data.journal)
+            if data.unsaved is not None and data.journal is not None:
+                self._session.restore(key, data.unsaved, Journal.open(data.journal))
                 text = study_messages.RESTORED
             elif data.saved is not None:
                 begin_review(self._session, key, data.saved, dict(data.record.note))

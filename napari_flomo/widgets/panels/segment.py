@@ -36,7 +36,7 @@ from napari_flomo.widgets.keys import bind
 from napari_flomo.widgets.layers import describe
 from napari_flomo.widgets.missing_geometry import lacks_voxel_size, set_voxel_size, unclear_layout
 from napari_flomo.widgets.panels.panel import EARLIER_TRAINING, Panel, ProgressBar, button, note
-from napari_flomo.widgets.panels.restore import offer
+from napari_flomo.widgets.unsaved_box import UnsavedBox
 from napari_flomo.widgets.viewer_state import viewer_state_of
 
 if TYPE_CHECKING:
@@ -65,7 +65,6 @@ class SegmentPanel(Panel):
         self.refresh()
         self._show_running(self.viewer_state.session.running)
         self.viewer_state.warm_up(self.model)
-        offer(self.viewer_state)
         self._announce_training()
 
     # Contents
@@ -75,9 +74,7 @@ class SegmentPanel(Panel):
         self.image_line = note(messages.IMAGE_TIP)
         self.card_line = note(messages.CARD_TIP)
         self.card_line.setTextFormat(Qt.TextFormat.RichText)
-        self.voxel_button = button(
-            "Set", "Give the image this voxel size, as the layer's scale", self._set_voxel_size
-        )
+        self.voxel_button = button("", messages.VOXEL_SIZE_TIP, self._set_voxel_size)
         models = button(
             "Models…", "Download, verify and choose models", lambda: self.open("Models")
         )
@@ -92,11 +89,15 @@ class SegmentPanel(Panel):
             lambda: self.open("Review"),
         )
         self.progress = ProgressBar()
+        self.unsaved = UnsavedBox(self.viewer_state)
 
         insert_below(form, form.image, self.image_line)
         insert_below(form, form.model, self.card_line)
         for box in form.voxel_mm:
             box.native.setDecimals(3)
+            box.native.lineEdit().returnPressed.connect(self._set_voxel_size)
+        form.voxel_mm.changed.connect(self._show_voxel_size)
+        self._show_voxel_size()
         add_beside(form.voxel_mm, self.voxel_button)
         add_beside(form.model, models)
         set_tips(form.device, messages.DEVICES)
@@ -111,6 +112,7 @@ class SegmentPanel(Panel):
         disclaimer = note("Intended use")
         disclaimer.setText(messages.DISCLAIMER)
         layout = QVBoxLayout()
+        layout.addWidget(self.unsaved)
         layout.addWidget(form.native)
         layout.addLayout(buttons)
         layout.addWidget(self.progress)
@@ -205,6 +207,12 @@ class SegmentPanel(Panel):
         if options.image is not None:
             set_voxel_size(options.image, options.voxel_mm)
             self.viewer_state.current_changed.emit()
+
+    def _show_voxel_size(self, _voxel_mm: object = None) -> None:
+        """Say on the button which size a click sets: until then none is set."""
+        *_slices, row, column = self.form.voxel_mm.value
+        size = f"{row:g}" if row == column else f"{row:g} × {column:g}"
+        self.voxel_button.setText(messages.USE_VOXEL_SIZE.format(size))
 
     def _show_card(self, _model: str = "") -> None:
         try:

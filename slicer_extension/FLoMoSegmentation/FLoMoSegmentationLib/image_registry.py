@@ -64,7 +64,8 @@ class ImageRegistry:
         volume = volume_of(nodes)
         if scene_image is not None:
             self._close_image(scene_image, remove_results=True)
-        key = self.session.add(volume, nodes.volume.GetName())
+        # Names of nodes often contain patient names.
+        key = self.session.add(volume, nodes.volume.GetName(), safe_name="")
         scene_image = SceneImage(key, nodes, fingerprint, ResultNodes.of(nodes.volume))
         self.opened += (scene_image,)
         scene_sync.restore(self.session, scene_image)

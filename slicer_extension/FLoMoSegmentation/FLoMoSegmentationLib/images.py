@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 SLICE_AXIS_ATTRIBUTE = "FLoMo.SliceAxis"
 """Node attribute with the slice axis that the user chose; saved with the scene."""
 
+FILL_ATTRIBUTE = "FLoMo.FillMissingValues"
+"""Node attribute, set if voxels without a value within the image are background; saved, too."""
+
 RIGID_TOLERANCE = 1e-4
 """Largest deviation of a rigid parent transform from an orthogonal matrix."""
 
@@ -71,6 +74,11 @@ class ImageNodes:
     def slice_axis(self) -> str | None:
         """The slice axis that the user chose; None if not chosen."""
         return self.storable.GetAttribute(SLICE_AXIS_ATTRIBUTE) or None
+
+    @property
+    def fill_everywhere(self) -> bool:
+        """Whether the user treats voxels without a value within the image as background."""
+        return bool(self.storable.GetAttribute(FILL_ATTRIBUTE))
 
     @property
     def fingerprint(self) -> tuple[Any, ...]:
@@ -146,7 +154,8 @@ def volume_of(nodes: ImageNodes) -> Volume:
     )
     if not colour:
         volume = arrange(volume, nodes.slice_axis)
-    return fill_background(volume, nodes.volume.GetName())
+    name, everywhere = nodes.volume.GetName(), nodes.fill_everywhere
+    return fill_background(volume, name, everywhere=everywhere)
 
 
 def patient_token(nodes: ImageNodes) -> str:

@@ -147,7 +147,12 @@ class Widget:
         if time.monotonic() >= self._next_poll:
             self.logic.poll()
             self._next_poll = time.monotonic() + EDIT_INTERVAL_SECONDS
-        if self.logic.session.running is None and not self.learn.learning.running:
+        restoring = self.logic.presenter.unsaved.restoring
+        if (
+            self.logic.session.running is None
+            and not self.learn.learning.running
+            and (restoring is None or restoring.ended)
+        ):
             self.timer.start(IDLE_INTERVAL_MS)
 
     def enter(self) -> None:

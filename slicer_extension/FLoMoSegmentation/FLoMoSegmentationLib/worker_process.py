@@ -52,13 +52,15 @@ class CallQueue:
             self._actions.put(action)
 
     def drain(self) -> None:
-        """Let other threads run for a moment, then call the queued functions in order."""
+        """Let other threads run for a moment, then call the queued functions in order.
+
+        What these put into the queue waits for the next call, so that Slicer can handle events.
+        """
         time.sleep(YIELD_SECONDS)
-        while not self.closed:
-            try:
-                action = self._actions.get_nowait()
-            except queue.Empty:
+        for _ in range(self._actions.qsize()):
+            if self.closed:
                 return
+            action = self._actions.get()
             try:
                 action()
             except Exception:  # the other functions must still be called

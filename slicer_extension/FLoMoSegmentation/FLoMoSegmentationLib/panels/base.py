@@ -10,7 +10,7 @@ from napari_flomo.errors import FlomoError
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.logic import Logic
     from FLoMoSegmentationLib.scene_image import SceneImage
-    from napari_flomo.session import MessageBoard
+    from napari_flomo.session import Message, MessageBoard
 
 
 class PanelHost(Protocol):
@@ -29,6 +29,9 @@ class PanelHost(Protocol):
 
     def parameter_node(self) -> Any:
         """Return the module's parameter node."""
+
+    def ask(self, question: Message) -> None:
+        """Ask a question; call the action of its choice if the user agrees."""
 
     def say(self, text: str, level: str = "info") -> None:
         """Show one sentence at the top."""

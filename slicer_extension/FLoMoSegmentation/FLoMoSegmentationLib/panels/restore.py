@@ -1,43 +1,91 @@
-"""The offer to restore unsaved changes after a crash, at the top of the module."""
+"""The list of unsaved changes after crashes, at the top of the module."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import qt
+
+from FLoMoSegmentationLib import progress_bar
 from FLoMoSegmentationLib.panels.base import Panel
+from napari_flomo.session import RestoreEnded, RestoreProgressed, UnsavedFound, messages
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from FLoMoSegmentationLib.panels.base import PanelHost
-    from napari_flomo.session import Message
+    from napari_flomo.session import Event, UnsavedWork
 
 
 class RestorePanel(Panel):
-    """Restore or Discard; hidden if there are no unsaved changes."""
+    """A row for each image, with Restore and Discard; hidden if there are no unsaved changes."""
 
     def __init__(self, ui: Any, host: PanelHost) -> None:
         super().__init__(ui, host)
-        self._message: Message | None = None
+        self.works: Sequence[UnsavedWork] = ()
+        ui.restoreBox.setToolTip(messages.UNSAVED_TIP)
+        for button, (title, tip) in (
+            (ui.restoreButton, messages.RESTORE),
+            (ui.discardButton, messages.DISCARD),
+            (ui.restoreCancelButton, messages.STOP_RESTORING),
+        ):
+            button.setText(title)
+            button.setToolTip(tip)
         ui.restoreButton.connect("clicked(bool)", self.on_restore)
         ui.discardButton.connect("clicked(bool)", self.on_discard)
+        ui.restoreCancelButton.connect("clicked(bool)", self.on_cancel)
+        host.logic.session.subscribe(self.on_event)
+        self.show_works(())
+        self.show_working(False)
         self.refresh()
 
     def refresh(self) -> None:
-        """Offer the latest unsaved changes."""
-        message = self._message = self.host.logic.presenter.unsaved_message()
-        self.ui.restoreBox.setVisible(message is not None)
-        self.ui.restoreLine.setText("" if message is None else message.text)
-        for button in (self.ui.restoreButton, self.ui.discardButton):
-            button.setEnabled(message is not None and bool(message.choices))
+        """List unsaved changes again."""
+        self.host.logic.presenter.unsaved.find()
+        self.host.poll_often()
 
     def on_restore(self, _checked: bool = False) -> None:
-        """Restore the changes in the scene."""
-        self._choose(0)
+        """Restore the selected changes in the scene."""
+        unsaved, row = self.host.logic.presenter.unsaved, self.ui.restoreList.currentRow
+        self.attempt(lambda: unsaved.restore(self.works[row]))
+        self.host.poll_often()
 
     def on_discard(self, _checked: bool = False) -> None:
-        """Delete the changes and offer the next ones."""
-        self._choose(1)
+        """Ask whether to delete the selected changes."""
+        self.host.logic.presenter.unsaved.discard(self.works[self.ui.restoreList.currentRow])
 
-    def _choose(self, number: int) -> None:
-        if self._message is not None and self._message.choices:
-            self._message.choices[number].action()
-            self.refresh()
+    def on_cancel(self, _checked: bool = False) -> None:
+        """Stop restoring."""
+        restoring = self.host.logic.presenter.unsaved.restoring
+        if restoring is not None:
+            progress_bar.stop(self.ui.restoreProgress)
+            restoring.cancel()
+
+    def on_event(self, event: Event) -> None:
+        """Show what was found, and how far a restore is."""
+        if isinstance(event, UnsavedFound):
+            self.show_works(event.works)
+        elif isinstance(event, RestoreProgressed):
+            progress_bar.show(self.ui.restoreProgress, event.progress)
+            self.show_working(True)
+        elif isinstance(event, RestoreEnded):
+            self.show_working(False)
+
+    def show_works(self, works: Sequence[UnsavedWork]) -> None:
+        """List unsaved changes, and select the latest."""
+        self.works, rows = works, self.ui.restoreList
+        rows.clear()
+        for work in works:
+            picture = qt.QPixmap()
+            picture.loadFromData(work.picture)
+            text = "\n".join(messages.unsaved_lines(work.journal))
+            rows.addItem(qt.QListWidgetItem(qt.QIcon(picture), text))
+        rows.setCurrentRow(0 if works else -1)
+        self.ui.restoreBox.setVisible(bool(works))
+
+    def show_working(self, working: bool) -> None:
+        """Show progress and Cancel instead of Restore and Discard."""
+        for widget in (self.ui.restoreProgress, self.ui.restoreCancelButton):
+            widget.setVisible(working)
+        for widget in (self.ui.restoreButton, self.ui.discardButton, self.ui.restoreList):
+            widget.setEnabled(not working)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from FLoMoSegmentationLib import parameters, progress_bar, slice_axis
-from FLoMoSegmentationLib.images import image_nodes
+from FLoMoSegmentationLib.images import FILL_ATTRIBUTE, image_nodes
 from FLoMoSegmentationLib.panels.base import Panel
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
@@ -18,6 +18,7 @@ from napari_flomo.session import (
     RunStarted,
     messages,
 )
+from napari_flomo.volumes import MissingValues
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.images import ImageNodes
@@ -160,15 +161,27 @@ class SegmentPanel(Panel):
         """Start a run, or ask first if it would overwrite work of the user."""
         chosen, node = parameters.read(self.host.parameter_node()), self.ui.imageSelector
         self.host.acted()
-        self.attempt(
-            lambda: self.host.logic.segment(
+
+        def segment() -> None:
+            self.host.logic.segment(
                 node.currentNode(),
                 self.model,
                 chosen.device,
                 chosen.scope,
                 mirrored=chosen.mirrored,
             )
-        )
+
+        def fill() -> None:
+            image_nodes(node.currentNode()).storable.SetAttribute(FILL_ATTRIBUTE, "yes")
+            self.attempt(segment)
+
+        def segment_or_ask() -> None:
+            try:
+                segment()
+            except MissingValues as missing:
+                self.host.ask(messages.missing_values_message(str(missing), fill))
+
+        self.attempt(segment_or_ask)
 
     def on_cancel(self, _checked: bool = False) -> None:
         """Cancel the run."""
