@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +79,8 @@ def measure_study(
     *,
     systole: Volume | None = None,
     phases: HeartPhases | None = None,
+    frames: Sequence[int] | None = None,
+    whole: Sequence[int] | None = None,
     height_cm: float | None = None,
     weight_kg: float | None = None,
 ) -> StudyMeasures:
@@ -94,6 +96,10 @@ def measure_study(
         Labels at end systole, if they are an image of their own.
     phases
         End diastole and end systole of a cine; chosen by volume by default.
+    frames
+        Frames of a cine that were segmented, all by default; others are not measured.
+    whole
+        Those of them all of whose slices were segmented, all by default.
     height_cm, weight_kg
         Of the person, for indexed values.
 
@@ -112,37 +118,45 @@ def measure_study(
     volumes = [
         StructureVolume(one.code, one.name, number + one.frame, one.voxels, one.ml)
         for number, image in enumerate(images)
-        for one in structure_volumes(image, structures)
+        for one in structure_volumes(image, structures, frames)
     ]
     if codes is None:
         return StudyMeasures(volumes, None, surface, {}, ())
     counts = [VoxelCounts.of(image, structures) for image in images]
     if systole is None:
-        heart = heart_of_cine(counts[0], codes, phases)
-        frames = _wall_frames(heart, labels)
+        heart = heart_of_cine(counts[0], codes, phases, frames=frames, whole=whole)
+        walls_at = _wall_frames(heart, labels, frames)
     else:
         heart = heart_of_phases(counts[0], counts[1], codes)
-        frames = {"ED": (labels, 0), "ES": (systole, 0)}
+        walls_at = {"ED": (labels, 0), "ES": (systole, 0)}
     walls: dict[str, WallThickness] = {}
     if None not in (codes.left_ventricle, codes.myocardium) and labels.geometry.spacing_known:
-        for name, (image, frame) in frames.items():
+        for name, (image, frame) in walls_at.items():
             if (wall := wall_thickness(image, codes, frame)) is not None:
                 walls[name] = wall
-    return StudyMeasures(volumes, heart, surface, walls, _flags(images, codes, heart))
+    return StudyMeasures(volumes, heart, surface, walls, _flags(images, codes, heart, frames))
 
 
-def _wall_frames(heart: HeartMeasures, labels: Volume) -> dict[str, tuple[Volume, int]]:
+def _wall_frames(
+    heart: HeartMeasures, labels: Volume, frames: Sequence[int] | None
+) -> dict[str, tuple[Volume, int]]:
     """Return the frames whose wall is measured."""
     ventricle = None if heart.phases is None else heart.phases.left
     if ventricle is None or ventricle.ed is None or ventricle.es is None:
-        return {"only": (labels, 0)}
+        return {"only": (labels, frames[0] if frames else 0)}
     return {"ED": (labels, ventricle.ed), "ES": (labels, ventricle.es)}
 
 
-def _flags(images: list[Volume], codes: HeartCodes, heart: HeartMeasures) -> tuple[Flag, ...]:
+def _flags(
+    images: list[Volume],
+    codes: HeartCodes,
+    heart: HeartMeasures,
+    frames: Sequence[int] | None,
+) -> tuple[Flag, ...]:
     flags = HeartFlags(codes)
     for number, image in enumerate(images):
-        for frame, stack in enumerate(image.data.reshape(-1, *image.spatial_shape)):
-            for slice_, pixels in enumerate(stack):
+        stacks = image.data.reshape(-1, *image.spatial_shape)
+        for frame in range(len(stacks)) if frames is None else frames:
+            for slice_, pixels in enumerate(stacks[frame]):
                 flags.update(number + frame, slice_, pixels)
     return flags.flags(heart)

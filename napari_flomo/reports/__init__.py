@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from napari_flomo.reports.content import REPORT_FORMATS, Report, ReportRow
-from napari_flomo.reports.writing import report_files, report_text
+from napari_flomo.reports.writing import report_files, report_table, report_text
 
-__all__ = ["REPORT_FORMATS", "Report", "ReportRow", "report_files", "report_text"]
+__all__ = ["REPORT_FORMATS", "Report", "ReportRow", "report_files", "report_table", "report_text"]

@@ -100,29 +100,23 @@ class Report:
     def rows(self) -> list[ReportRow]:
         """Return the measures of both ventricles and the myocardium; other labels' volumes."""
         heart = self.measures.heart
-        ventricles: list[ReportRow] = []
+        found: list[ReportRow] = []
         if heart is not None:
             for short, name, ventricle in (
                 ("LV", "left ventricle", heart.left),
                 ("RV", "right ventricle", heart.right),
             ):
                 if ventricle is not None and ventricle.edv_ml:
-                    ventricles += self._ventricle(short, name, ventricle)
-        if not ventricles:
-            return [
-                ReportRow(one.name, one.ml if one.ml is not None else one.voxels, _unit(one.ml))
-                for one in self.measures.structures
-                if one.frame == 0
-            ]
+                    found += self._ventricle(short, name, ventricle)
+        if not found:
+            found = self._volumes()
         if heart is not None and heart.mass_g is not None:
-            ventricles.append(
-                ReportRow("LV mass", heart.mass_g, "g", self._indexed("mass_g_per_m2"))
-            )
-        ventricles += [
-            ReportRow(f"Wall, {phase}", wall.mean_mm, "mm")
+            found.append(ReportRow("LV mass", heart.mass_g, "g", self._indexed("mass_g_per_m2")))
+        found += [
+            ReportRow("Wall" if phase == "only" else f"Wall, {phase}", wall.mean_mm, "mm")
             for phase, wall in self.measures.wall.items()
         ]
-        return ventricles
+        return found
 
     def flag_lines(self) -> list[str]:
         """Return a line for each flag, with frame and slice counted from 1."""
@@ -132,6 +126,18 @@ class Report:
             place = "" if flag.slice is None else f"{frame}slice {flag.slice + 1}: "
             lines.append(f"Check {place}{flag.text}")
         return lines
+
+    def _volumes(self) -> list[ReportRow]:
+        """Return the volumes of the first frame that was measured."""
+        structures = self.measures.structures
+        surface = self.measures.body_surface_m2
+        return [
+            ReportRow(one.name, one.voxels, "voxels")
+            if one.ml is None
+            else ReportRow(one.name, one.ml, "ml", one.ml / surface if surface else None)
+            for one in structures
+            if one.frame == structures[0].frame
+        ]
 
     def _ventricle(self, short: str, name: str, ventricle: Ventricle) -> list[ReportRow]:
         side = "left" if short == "LV" else "right"
@@ -159,7 +165,3 @@ class Report:
             return ""
         limits = agreement_limits(self.card, ventricle, measure)
         return "" if limits is None else str(limits)
-
-
-def _unit(ml: float | None) -> str:
-    return "voxels" if ml is None else "ml"

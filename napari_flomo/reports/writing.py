@@ -23,7 +23,7 @@ def report_files(report: Report, paths: Sequence[str]) -> list[OutputFile]:
     """
     formats: dict[str, Callable[[Report], bytes]] = {
         ".pdf": _pdf,
-        ".csv": lambda one: _csv(one).encode(),
+        ".csv": lambda one: _table(one, ",").encode(),
         ".json": lambda one: (json.dumps(_content(one), indent=2) + "\n").encode(),
         ".txt": lambda one: report_text(one).encode(),
     }
@@ -55,13 +55,18 @@ def report_text(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
+def report_table(report: Report) -> str:
+    """Return the measures as lines with tabs, to be pasted into a spreadsheet."""
+    return _table(report, "\t")
+
+
 def _writer(content: bytes) -> Callable[[Path], object]:
     return lambda path: path.write_bytes(content)
 
 
-def _csv(report: Report) -> str:
+def _table(report: Report, delimiter: str) -> str:
     stream = io.StringIO()
-    table = csv.writer(stream, lineterminator="\n")
+    table = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
     table.writerow(["measure", "value", "unit", "per_m2", "limits_of_agreement"])
     for row in report.rows():
         numbers = ["" if one is None else f"{one:.4g}" for one in (row.value, row.indexed)]

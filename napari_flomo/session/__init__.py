@@ -57,6 +57,7 @@ from napari_flomo.session.phases import review_note
 from napari_flomo.session.preferences import Preferences
 from napari_flomo.session.presenter import Presenter
 from napari_flomo.session.recovery import note_of
+from napari_flomo.session.reporting import report_of
 from napari_flomo.session.review import Review, SliceIndex, SliceState
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
@@ -119,6 +120,7 @@ __all__ = [
     "messages",
     "note_of",
     "python_spawner",
+    "report_of",
     "review_note",
     "structure_colours",
     "study_messages",

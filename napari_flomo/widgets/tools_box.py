@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from qtpy.QtWidgets import QVBoxLayout, QWidget
@@ -16,6 +16,7 @@ from napari_flomo.widgets.layers import Grid
 from napari_flomo.widgets.panels.panel import button
 
 if TYPE_CHECKING:
+    from napari_flomo.session import ToolName
     from napari_flomo.widgets.viewer_state import ViewerState
 
 
@@ -57,7 +58,7 @@ class ToolsBox(QWidget):
         state.adapter.read_labels(image.key)
         changed = use_tool(
             image,
-            options.tool,
+            cast("ToolName", options.tool),
             int(entry.labels.selected_label),
             state.position(entry),
             mm=options.size,

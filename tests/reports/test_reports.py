@@ -121,6 +121,15 @@ def test_other_structures_have_their_volumes(report):
     assert make_pdf(other).startswith(b"%PDF")
 
 
+def test_a_single_frame_has_volumes_mass_and_wall(report):
+    labels = report.labels[0].frame(0)
+    measures = measure_study(labels, report.names, height_cm=180, weight_kg=80)
+    single = Report(measures, [labels], report.names)
+    rows = {row.name: row for row in single.rows()}
+    assert list(rows)[-2:] == ["LV mass", "Wall"]
+    assert rows["left ventricle"].indexed == pytest.approx(rows["left ventricle"].value / 2)
+
+
 def test_an_unknown_ending(report):
     with pytest.raises(FlomoError, match=r"\.pdf, \.csv, \.json or \.txt"):
         report_files(report, ["heart.docx"])

@@ -34,6 +34,6 @@ class ToolOptions:
         Change all slices of the frame, not only the one on the screen
     """
 
-    tool: Annotated[ToolName, {"label": "Tool", "choices": pairs(TOOL_CHOICES)}] = "smooth"
+    tool: Annotated[str, {"label": "Tool", "choices": pairs(TOOL_CHOICES)}] = "smooth"
     size: Annotated[float, {"label": "Size (mm)", "min": 0.5, "max": 20.0, "step": 0.5}] = 1.0
     whole_stack: Annotated[bool, {"label": "All slices"}] = False

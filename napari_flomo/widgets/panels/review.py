@@ -29,6 +29,7 @@ from napari_flomo.widgets.compare_box import CompareBox
 from napari_flomo.widgets.keys import bind
 from napari_flomo.widgets.panels.panel import Panel, button, note
 from napari_flomo.widgets.panels.uncertainty_box import UncertaintyBox
+from napari_flomo.widgets.report_dialog import ReportDialog
 from napari_flomo.widgets.review_list import ReviewList
 from napari_flomo.widgets.structures import Structures
 from napari_flomo.widgets.tools_box import ToolsBox
@@ -88,6 +89,9 @@ class ReviewPanel(Panel):
         self.save_button = button(
             "Save labels…", "Save the labels on the exact grid of the image", self._ask_and_save
         )
+        self.report_button = button(
+            "Report…", "Measures, curves, wall and contours as PDF, table or text", self._report
+        )
         layout = QVBoxLayout()
         layout.addWidget(self.title)
         layout.addWidget(self.plot)
@@ -106,6 +110,7 @@ class ReviewPanel(Panel):
             QVBoxLayout(box).addWidget(widget)
             layout.addWidget(box)
         layout.addWidget(self.save_button)
+        layout.addWidget(self.report_button)
         self.fill(layout)
 
     def refresh(self) -> None:
@@ -123,6 +128,7 @@ class ReviewPanel(Panel):
         for one in (self.previous_button, self.accept_button, self.next_button):
             one.setEnabled(review is not None)
         entry = self.viewer_state.current
+        self.report_button.setEnabled(review is not None)
         self.save_button.setEnabled(entry is not None and entry.labels is not None)
         self._show_kept()
         self.tools.refresh()
@@ -156,6 +162,12 @@ class ReviewPanel(Panel):
         path, ending = saving.ask_where(self, name)
         if path:
             self.attempt(lambda: self.save(path, ending))
+
+    def _report(self) -> None:
+        image = self.viewer_state.current_image
+        if image is not None and image.segmentation is not None:
+            self.viewer_state.adapter.read_labels(image.key)
+            ReportDialog(image, self).open()
 
     def _go_to(self, index: SliceIndex) -> None:
         key = self.viewer_state.key

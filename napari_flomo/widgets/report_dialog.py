@@ -1,0 +1,123 @@
+"""Dialog: save a report of the current image, or copy its numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import (
+    QApplication,
+    QDialog,
+    QFileDialog,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.files import write_all
+from napari_flomo.reports import REPORT_FORMATS, report_files, report_table, report_text
+from napari_flomo.session import messages, report_of
+from napari_flomo.widgets.forms import make_form
+from napari_flomo.widgets.forms.report import PersonOptions
+from napari_flomo.widgets.saving import complete
+
+if TYPE_CHECKING:
+    from napari_flomo.reports import Report
+    from napari_flomo.session import OpenImage
+
+_FILTERS = {f"{ending[1:].upper()} (*{ending})": ending for ending in REPORT_FORMATS}
+
+
+class ReportDialog(QDialog):
+    """Shows the report of an image as text, and saves or copies it."""
+
+    def __init__(self, image: OpenImage, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Report")
+        self._image = image
+        self.form = make_form(PersonOptions)
+        self.form.changed.connect(self.refresh)
+        self.text = QPlainTextEdit()
+        self.text.setReadOnly(True)
+        self.text.setAccessibleName("Report")
+        self.text.setMinimumHeight(260)
+        self.problem = QLabel()
+        self.problem.setWordWrap(True)
+        self.save_button = _button("Save…", "Save as PDF, CSV, JSON or text", self._ask_and_save)
+        self.copy_button = _button("Copy text", "Copy the report as text", self._copy_text)
+        self.table_button = _button(
+            "Copy table", "Copy the measures as a table, for a spreadsheet", self._copy_table
+        )
+        layout = QVBoxLayout(self)
+        for widget in (
+            self.form.native,
+            self.text,
+            self.problem,
+            self.save_button,
+            self.copy_button,
+            self.table_button,
+        ):
+            layout.addWidget(widget)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the report with what is typed in, or what is wrong with that."""
+        report = self._report()
+        self.text.setPlainText("" if report is None else report_text(report))
+        for one in (self.save_button, self.copy_button, self.table_button):
+            one.setEnabled(report is not None)
+
+    def save(self, path: str, ending: str = ".pdf") -> None:
+        """Save the report; ``ending`` is added to a name without one.
+
+        Raises `FlomoError` if it cannot be written.
+        """
+        report = self._report()
+        if report is None:
+            return
+        target = complete(path, ending)
+        write_all(report_files(report, [str(target)]))
+        self.problem.setText(messages.SAVED_TO.format(target))
+
+    def _report(self) -> Report | None:
+        person = self.form()
+        try:
+            report = report_of(
+                self._image,
+                height_cm=person.height_cm or None,
+                weight_kg=person.weight_kg or None,
+                patient=person.patient,
+            )
+        except FlomoError as error:
+            self.problem.setText(str(error))
+            return None
+        self.problem.setText("")
+        return report
+
+    def _ask_and_save(self) -> None:
+        path, chosen = QFileDialog.getSaveFileName(
+            self, "Save report", f"{self._image.name}_report", ";;".join(_FILTERS)
+        )
+        if not path:
+            return
+        try:
+            self.save(path, _FILTERS.get(chosen, REPORT_FORMATS[0]))
+        except FlomoError as error:
+            self.problem.setText(str(error))
+
+    def _copy_text(self) -> None:
+        QApplication.clipboard().setText(self.text.toPlainText())
+
+    def _copy_table(self) -> None:
+        report = self._report()
+        if report is not None:
+            QApplication.clipboard().setText(report_table(report))
+
+
+def _button(text: str, tip: str, action: object) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    button.clicked.connect(action)
+    return button
