@@ -38,6 +38,7 @@ def yesterday(driver, oblique, program):
     driver.wait(lambda: kept.text == "2 accepted slices are kept for learning.")
     wanted = painted(logic, scene_image)[0]
     program.close_scene()
+    driver.wait(lambda: driver.panel.restore.ui.restoreBox.visible)
     driver.click(driver.panel.restore.ui.discardButton)
     program.slice_view("Red")
     return wanted
