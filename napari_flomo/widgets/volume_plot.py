@@ -22,7 +22,7 @@ from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 from napari_flomo.measures import PHASES, SIDES, HeartPhases, Phase, Side, VolumeCurve
 from napari_flomo.session import cine_messages
 
-_SIDE, _TOP, _BOTTOM = 8, 18, 18
+_SIDE = 8
 _GRIP = 9.0
 """How near to a mark a mouse takes it, in pixels."""
 _STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine)
@@ -62,7 +62,7 @@ class VolumePlot(QWidget):
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return the size that Qt asks for."""
-        return QSize(240, 110)
+        return QSize(240, 74 + 2 * self._band)
 
     def show_names(self, names: Mapping[int, str], colours: Mapping[int, str], unit: str) -> None:
         """Set names and colours of the codes, and the unit of the volumes."""
@@ -101,7 +101,7 @@ class VolumePlot(QWidget):
         box, text = self._box(), self.palette().windowText().color()
         painter.setPen(QPen(text, 1))
         painter.drawLine(box.bottomLeft(), box.bottomRight())
-        below = QRectF(box.left(), box.bottom() + 2, box.width(), _BOTTOM - 2)
+        below = QRectF(box.left(), box.bottom() + 2, box.width(), self._band - 2)
         painter.drawText(below, Qt.AlignmentFlag.AlignLeft, "frame 1")
         painter.drawText(below, Qt.AlignmentFlag.AlignRight, str(self._n_frames))
         here = cine_messages.HERE.format(self._current + 1)
@@ -118,7 +118,7 @@ class VolumePlot(QWidget):
             return
         x, y = event.position().x(), event.position().y()
         near = [mark for mark in self.marks if abs(self.x_of(mark.frame) - x) <= _GRIP]
-        if near and y <= _TOP:
+        if near and y <= self._band:
             self._drag = (near[-1], near[-1].frame)
         else:
             self.clicked.emit(self.frame_at(x))
@@ -159,6 +159,11 @@ class VolumePlot(QWidget):
         return bool(super().event(event))
 
     @property
+    def _band(self) -> int:
+        """Height of the texts above and below the curves."""
+        return self.fontMetrics().height() + 4
+
+    @property
     def _n_frames(self) -> int:
         return len(self._curves[0].volumes) if self._curves else 1
 
@@ -189,7 +194,7 @@ class VolumePlot(QWidget):
         title = mark.phase + {1: f" {mark.sides[0][0].upper()}"}.get(len(mark.sides), "")
         width = painter.fontMetrics().horizontalAdvance(title) + 8
         left = min(max(self.x_of(frame) - width / 2, 0), self.width() - width)
-        tag = QRectF(left, 1, width, _TOP - 3)
+        tag = QRectF(left, 1, width, self._band - 3)
         painter.setPen(QPen(text, 1))
         painter.setBrush(text if mark.pinned or moving else Qt.BrushStyle.NoBrush)
         painter.drawRoundedRect(tag, 3, 3)
@@ -199,8 +204,8 @@ class VolumePlot(QWidget):
         painter.drawText(tag, Qt.AlignmentFlag.AlignCenter, title)
 
     def _box(self) -> QRectF:
-        width, height = self.width() - 2 * _SIDE, self.height() - _TOP - _BOTTOM
-        return QRectF(_SIDE, _TOP, max(width, 1), max(height, 1))
+        width, height = self.width() - 2 * _SIDE, self.height() - 2 * self._band
+        return QRectF(_SIDE, self._band, max(width, 1), max(height, 1))
 
 
 def marks_of(phases: HeartPhases) -> tuple[Mark, ...]:

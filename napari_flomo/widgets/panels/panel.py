@@ -70,6 +70,7 @@ class Panel(QWidget):
         """Align the forms; end with the window that the panel is in."""
         super().showEvent(event)
         self._restyle()
+        self._restyle_later.start()  # widgets inside may get another font only when they are shown
         self.viewer_state.close_with(self.window())
         if self._dock is not (dock := dock_of(self)):
             self._dock = dock
