@@ -38,6 +38,7 @@ class StudiesPanel(Panel):
         super().__init__(viewer_state_of(napari_viewer))
         self.studies = self.viewer_state.get_studies()
         self._ids: list[str] = []
+        self._scrolled_to: str | None = None
         self._build()
         bind(self.viewer_state)
         self.viewer_state.studies_changed.connect(self.refresh)
@@ -132,7 +133,13 @@ class StudiesPanel(Panel):
         if shown is None and worklist is not None and not self.table.selectedItems():
             shown = worklist.remembered()
         if shown in self._ids:
-            self.table.selectRow(self._ids.index(shown))
+            row = self._ids.index(shown)
+            self.table.selectRow(row)
+            if shown != self._scrolled_to:
+                self._scrolled_to = shown
+                self.table.scrollToItem(
+                    self.table.item(row, 0), QAbstractItemView.ScrollHint.PositionAtCenter
+                )
         for one_button in (self.next_button, self.previous_button, self.refresh_button):
             one_button.setEnabled(worklist is not None and not studies.busy)
         self.folder_button.setEnabled(not studies.busy)
