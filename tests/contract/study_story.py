@@ -71,6 +71,8 @@ def tell(stage: StudyStage, folder: Path, heart: Volume) -> None:
     finish_review(stage, mine)
     settle(stage, FIRST)
     assert states(folder) == ["accepted", "new", "new"]
+    note = WorkList(folder).records.read(FIRST).note  # what a program that is killed now leaves
+    assert sum(state[2] == "accepted" for state in note["review"]["states"]) == 4
     stage.next_study()  # saved without a question from now on
     settle(stage, SECOND)
     assert [one.study.id for one in studies.listed] == [SECOND, THIRD]

@@ -77,6 +77,7 @@ class Studies:
         self._key: str | None = None
         self._record = StudyRecord()
         self._saved = saving.fingerprint(None)
+        self._painted = False  # whether the labels may differ from the saved ones
         self._known: dict[str, StudyRecord] = {}
         self._ahead: dict[str, StudyRecord] = {}
         self.worklist: WorkList | None = None
@@ -214,6 +215,7 @@ class Studies:
         except FlomoError as error:
             text, level = str(error), "warning"
         image = self._session.image(key)
+        self._painted = False
         self._saved = saving.fingerprint(None if data.unsaved else image)
         self._put_record(
             saving.with_state(
@@ -267,7 +269,8 @@ class Studies:
         def saved(sha256: str) -> None:
             self._put_record(replace(self._record, labels=sha256))
             self._saved = snapshot.fingerprint
-            if saving.fingerprint(image) == snapshot.fingerprint:  # nothing was painted meanwhile
+            self._painted = saving.fingerprint(image) != snapshot.fingerprint
+            if not self._painted:
                 self._session.labels_saved(key)
             self._finish(then, keep=keep)
             self._viewer.notify(Message(study_messages.SAVED.format(path)))
@@ -303,8 +306,12 @@ class Studies:
         if isinstance(event, ImageRemoved):  # the user closed the image
             self._key, self.current = None, None
             self._observers.notify()
-        elif isinstance(event, RunFinished | ReviewChanged | LabelsChanged) and not self.busy:
-            self._put_record(saving.with_state(self._record, self._session.image(key)))
+        elif isinstance(event, RunFinished | ReviewChanged | LabelsChanged):
+            self._painted |= not isinstance(event, ReviewChanged)
+            if not self.busy:
+                continues = bool(self._record.labels) and not self._painted
+                image = self._session.image(key)
+                self._put_record(saving.with_state(self._record, image, note=continues))
 
     def _put_record(self, record: StudyRecord) -> None:
         """Show the record of the open study now, and write it in the thread if it changed."""
