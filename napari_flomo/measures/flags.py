@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,15 +56,28 @@ class HeartFlags:
 
     codes: HeartCodes
     _shapes: dict[int, dict[int, SliceShape]] = field(default_factory=dict)
+    _seen: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def update(self, frame: int, slice_: int, pixels: NDArray[np.integer]) -> None:
-        """Add the labels of a slice, ``(rows, columns)``, or replace those known."""
+        """Add the labels of a slice, ``(rows, columns)``, or replace those known.
+
+        It takes a millisecond or two, and next to nothing for labels that did not change.
+        """
+        checksum = zlib.crc32(pixels.tobytes())
+        if self._seen.get((frame, slice_)) == checksum:
+            return
+        self._seen[frame, slice_] = checksum
         self._shapes.setdefault(frame, {})[slice_] = slice_shape(pixels, self.codes)
 
-    def flags(self, measures: HeartMeasures | None = None) -> tuple[Flag, ...]:
-        """Return all flags, by frame and slice; with ``measures`` also that of stroke volumes."""
+    def flags(
+        self, measures: HeartMeasures | None = None, frames: Iterable[int] | None = None
+    ) -> tuple[Flag, ...]:
+        """Return the flags by frame and slice; with ``measures`` also that of stroke volumes.
+
+        ``frames`` are those to look at, all that were added by default.
+        """
         found: list[Flag] = []
-        for frame in sorted(self._shapes):
+        for frame in sorted(self._shapes if frames is None else frames):
             stack = self._shapes[frame]
             found += _slice_flags(frame, stack)
             found += _stack_flags(frame, stack)
@@ -77,6 +91,8 @@ def _slice_flags(frame: int, stack: Mapping[int, SliceShape]) -> list[Flag]:
         for number, shape in stack.items()
         for part in shape.pieces
     ]
+    if not any(shape.pixels.get("myocardium") for shape in stack.values()):
+        return found  # only the cavity is labelled
     base = _basal_slices(stack)
     found += [
         Flag(

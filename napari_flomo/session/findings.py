@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from napari_flomo.measures import (
+    Flag,
     HeartCodes,
+    HeartFlags,
     HeartMeasures,
     VolumeCurve,
     heart_of_cine,
@@ -52,3 +56,27 @@ def remarks_of(image: OpenImage) -> tuple[str, ...]:
         image.segmentation.labels, image.segmentation.card, whole, complete=bool(whole)
     )
     return (*image.volume.notes, *found)
+
+
+def flags_of(image: OpenImage) -> tuple[Flag, ...]:
+    """Return what contradicts anatomy in the current labels of an image.
+
+    Of a cine, end diastole and end systole are checked. The first call takes some milliseconds a
+    slice, later ones next to nothing for slices that did not change.
+    """
+    if image.segmentation is None or image.labels is None:
+        return ()
+    codes = HeartCodes.of(image.segmentation.card.labels)
+    if codes is None:
+        return ()
+    if image.shapes is None or image.shapes.codes != codes:
+        image.shapes = HeartFlags(codes)
+    segmented, _whole = segmented_frames(image)
+    frames = [frame for frame in image.phases.frames if frame in segmented] or segmented[:1]
+    done = np.isfinite(image.segmentation.slice_scores)
+    stacks = image.labels.data.reshape(image.labels.n_frames, *image.labels.spatial_shape)
+    for frame in frames:
+        for number, pixels in enumerate(stacks[frame]):
+            if done[frame, number] or pixels.any():
+                image.shapes.update(frame, number, pixels)
+    return image.shapes.flags(heart_of(image), frames)

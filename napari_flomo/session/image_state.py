@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_flomo.corrections import identity
 from napari_flomo.errors import FlomoError
-from napari_flomo.measures import HeartPhases, VoxelCounts
+from napari_flomo.measures import HeartFlags, HeartPhases, VoxelCounts
 from napari_flomo.session.activity import ActivityTimer
 from napari_flomo.session.autosave import Autosave
 from napari_flomo.session.events import CorrectionKept
@@ -50,6 +50,8 @@ class OpenImage:
         Codes of locked labels.
     review
         Review of the slices; None before the first run.
+    shapes
+        What `findings.flags_of` knows of the slices; None before it is asked.
     counts
         Voxels of each label in each slice; None before the first run.
     phases
@@ -86,6 +88,7 @@ class OpenImage:
     locked: frozenset[int] = field(default_factory=frozenset)
     review: Review | None = None
     counts: VoxelCounts | None = None
+    shapes: HeartFlags | None = None
     phases: HeartPhases = field(default_factory=HeartPhases)
     confirmed: set[SliceIndex] = field(default_factory=set)
     reopened: set[SliceIndex] = field(default_factory=set)

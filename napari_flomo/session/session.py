@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_flomo.corrections import Journal
 from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import Worker
-from napari_flomo.measures import HeartMeasures, VolumeCurve
+from napari_flomo.measures import Flag, HeartMeasures, VolumeCurve
 from napari_flomo.session import editing, messages, recovery, review_actions, undoing
 from napari_flomo.session.autosave import Autosave, EditKind
 from napari_flomo.session.correction_writer import CorrectionWriter
@@ -28,7 +28,7 @@ from napari_flomo.session.events import (
     ReviewChanged,
     StepRestored,
 )
-from napari_flomo.session.findings import curves_of, heart_of
+from napari_flomo.session.findings import curves_of, flags_of, heart_of
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.observers import Observers
 from napari_flomo.session.phases import Phases
@@ -312,6 +312,10 @@ class Session:
         None before the first run, or if the model has no heart labels.
         """
         return heart_of(self.image(key))
+
+    def flags(self, key: str) -> tuple[Flag, ...]:
+        """Return what contradicts anatomy in the labels; see `findings.flags_of`."""
+        return flags_of(self.image(key))
 
     def next_slice(self, key: str) -> SliceIndex | None:
         """Move to the next uncertain slice and return it; None if all are accepted."""

@@ -66,6 +66,12 @@ def test_each_rule_flags_its_fault_only(change, found, from_apex):
     assert flags_of(stack) == found
 
 
+def test_labels_of_the_cavity_alone_are_not_flagged():
+    stack = heart()
+    stack[stack == 2] = 0
+    assert flags_of(stack) == set()
+
+
 def test_a_corrected_slice_loses_its_flag():
     stack = heart()
     flags = HeartFlags(CODES)

@@ -26,6 +26,8 @@ from napari_flomo.volumes import suffix_of
 from napari_flomo.widgets import dicom_export, saving
 from napari_flomo.widgets.cine_box import CineBox
 from napari_flomo.widgets.compare_box import CompareBox
+from napari_flomo.widgets.delayed import delayed
+from napari_flomo.widgets.flag_list import FlagList
 from napari_flomo.widgets.keys import bind
 from napari_flomo.widgets.panels.panel import Panel, button, note
 from napari_flomo.widgets.panels.uncertainty_box import UncertaintyBox
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     import napari.viewer
 
     from napari_flomo.session import Event
+
+SETTLE_MS = 150
 
 
 class ReviewPanel(Panel):
@@ -77,6 +81,9 @@ class ReviewPanel(Panel):
         self.previous_button.setAccessibleName("Previous slice")
         for one, stretch in zip(buttons, (0, 2, 1), strict=True):
             walk.addWidget(one, stretch)
+        self.flags = FlagList()
+        self.flags.chosen.connect(self._go_to)
+        self._later = delayed(self, SETTLE_MS, self._show_flags)
         self.kept = note(
             "Accepted slices are kept in your store of corrections, to be learnt from; see Learn"
         )
@@ -98,6 +105,7 @@ class ReviewPanel(Panel):
         layout.addWidget(self.cine)
         layout.addLayout(walk)
         layout.addWidget(self.list, 1)
+        layout.addWidget(self.flags)
         layout.addWidget(self.kept)
         for title, widget in (
             ("Structures", self.structures),
@@ -131,6 +139,7 @@ class ReviewPanel(Panel):
         self.report_button.setEnabled(review is not None)
         self.save_button.setEnabled(entry is not None and entry.labels is not None)
         self._show_kept()
+        self._show_flags()
         self.tools.refresh()
         self.uncertainty.refresh()
         self.compare.refresh()
@@ -197,6 +206,12 @@ class ReviewPanel(Panel):
         self.structures.refresh()
         self.cine.refresh()
 
+    def _show_flags(self) -> None:
+        """Show what contradicts anatomy in the labels, and their measures."""
+        image = self.viewer_state.current_image
+        flags = () if image is None else self.viewer_state.session.flags(image.key)
+        self.flags.show_flags(flags, image is not None and image.volume.n_frames > 1)
+
     def _show_kept(self) -> None:
         """Show how many slices of the image are kept for learning, or why they are not."""
         image = self.viewer_state.current_image
@@ -217,3 +232,4 @@ class ReviewPanel(Panel):
             self.list.show_review(image.review, "frames" in image.volume.axes)
             self.structures.refresh()
             self.cine.refresh()
+            self._later.start()
