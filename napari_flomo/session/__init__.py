@@ -46,6 +46,7 @@ from napari_flomo.session.events import (
     RunFailed,
     RunFinished,
     RunProgressed,
+    RunQueued,
     RunStarted,
     UnsavedFound,
 )
@@ -101,6 +102,7 @@ __all__ = [
     "RunFailed",
     "RunFinished",
     "RunProgressed",
+    "RunQueued",
     "RunStarted",
     "Scope",
     "Session",

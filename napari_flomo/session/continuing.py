@@ -148,6 +148,7 @@ def _put(session: Session, viewer: ViewerAdapter, key: str, earlier: SavedLabels
         if image.segmentation is None:
             begin_review(session, key, earlier)
             viewer.show_labels(key)
+            viewer.select_labels(key)
             basis = FILE if earlier.proposed is None else STORED
             notify(study_messages.continued_text(basis, viewer.undo_hint, replaced=False))
             return
@@ -168,6 +169,7 @@ def _put(session: Session, viewer: ViewerAdapter, key: str, earlier: SavedLabels
     def put() -> None:
         _replace(session, image, labels, changed)
         viewer.show_labels(key)
+        viewer.select_labels(key)
         notify(study_messages.continued_text(NETWORK, viewer.undo_hint, replaced=True))
 
     if accepted:

@@ -46,6 +46,10 @@ class ImageRenamed(ImageEvent):
     name: str
 
 
+class RunQueued(RunEvent):
+    """A run waits until those before it have ended."""
+
+
 class RunStarted(RunEvent):
     """A run started."""
 

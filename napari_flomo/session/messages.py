@@ -17,6 +17,7 @@ from napari_flomo.session.earlier_labels import EarlierLabels
 from napari_flomo.session.events import CorrectionKept
 from napari_flomo.session.overwrite import Overwritten
 from napari_flomo.session.review import Review, SliceIndex
+from napari_flomo.session.runs import Run
 from napari_flomo.volumes import AXIS_NAMES, Volume, in_stored_order
 
 DISCLAIMER = "For research and education. Not a medical device."
@@ -319,6 +320,23 @@ def progress_text(progress: Progress) -> str:
     if progress.total > 100_000:  # bytes
         return f"{what}: {progress.done / 1e6:.1f} of {progress.total / 1e6:.1f} MB{left}"
     return f"{what}: {progress.done} of {progress.total}{left}"
+
+
+def run_name(run: Run, image_name: str | None) -> str:
+    """Return what a run works on: an image, one of its maps, or a model."""
+    if image_name is None:
+        return f"Download of {run.model}"
+    return f"Uncertainty of {image_name}" if run.only_maps else image_name
+
+
+def waiting_text(name: str, before: int) -> str:
+    """Return how many runs come before one that waits."""
+    return f"{name}: {place_text(before)}"
+
+
+def place_text(before: int) -> str:
+    """Return how many runs come before one that waits, without its name."""
+    return f"waiting, {before} before it"
 
 
 def time_left(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from weakref import WeakKeyDictionary
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.measures import SIDES, HeartPhases, Phase, Side
@@ -57,9 +58,10 @@ class Presenter:
         self._session = session
         self._viewer = viewer
         self._preferences = preferences
-        self._retry: Callable[[], object] = lambda: None
-        self.unsaved = UnsavedEdits(session, viewer, self._show_labels)
+        self._retries: WeakKeyDictionary[Run, Callable[[], object]] = WeakKeyDictionary()
+        self.unsaved = UnsavedEdits(session, viewer, self._show_and_select)
         self._wanted: dict[str, str] = {}  # the map that was requested last, by image
+        self._focus: WeakKeyDictionary[Run, object] = WeakKeyDictionary()  # at the click
         session.subscribe(self._on_event)
 
     # Runs
@@ -87,15 +89,17 @@ class Presenter:
         """
 
         def start(consented: Mapping[SliceIndex, int], device: str = device) -> None:
-            self._session.segment(key, model, device, scope, mirrored=mirrored, consented=consented)
-            self._retry = lambda: start(consented, "cpu")
+            run = self._session.segment(
+                key, model, device, scope, mirrored=mirrored, consented=consented
+            )
+            self._focus[run] = self._viewer.focus()
+            self._retries[run] = lambda: start(consented, "cpu")
             self._preferences.model, self._preferences.device = model, device
             self._preferences.mirrored = mirrored
 
         def attempt(consented: Mapping[SliceIndex, int]) -> None:
             self._attempt(lambda: start(consented))()
 
-        self._session.check_idle()
         self._viewer.read_labels(key)
         found = overwritten_by(self._session.image(key), scope)
         if found:
@@ -135,7 +139,7 @@ class Presenter:
         model = image.model or _if_it_made(image, chosen_model)
         run = self._session.uncertainty(image.key, device, [name], model or None)
         self._wanted[image.key] = name
-        self._retry = lambda: self.compute_map(key, name, "cpu", chosen_model)
+        self._retries[run] = lambda: self.compute_map(key, name, "cpu", chosen_model)
         return run
 
     # Review
@@ -258,7 +262,7 @@ class Presenter:
         if isinstance(event, RunFinished) and event.run.task == "segment":
             self._show_run(event.run)
         elif isinstance(event, RunFailed):
-            retry = self._attempt(self._retry)
+            retry = self._attempt(self._retries.get(event.run, lambda: None))
             message = messages.problem_message(event.problem, retry, event.run.key)
             show = self._viewer.ask if message.choices else self._viewer.notify
             show(message)
@@ -271,7 +275,7 @@ class Presenter:
             else:
                 self.bring_back(event.key)
         elif isinstance(event, StepRestored):
-            self._viewer.show_labels(event.key)
+            self._show_labels(event.key)
         elif isinstance(event, RestoreEnded | ImageRemoved):
             self.unsaved.find()
         elif isinstance(event, AutosaveChanged):
@@ -285,14 +289,17 @@ class Presenter:
         if run.only_maps:
             self._viewer.show_map(image.key, self._wanted.get(image.key, ""))
             return
+        untouched = self._viewer.focus() == self._focus.get(run)
         self._show_labels(image.key)
         if image not in self._session.images:
             return  # the viewer closed it, because it was changed meanwhile
+        if untouched:
+            self._viewer.select_labels(image.key)
         remembered = self._preferences.review(image.hash)
         if remembered is not None and not image.recalled and not image.confirmed:
             with suppress(FlomoError):  # of another shape: start over
                 current = self._session.earlier.resume(image.key, remembered)
-                if current is not None:
+                if current is not None and untouched:
                     self._viewer.go_to(image.key, current)
         self._session.earlier.search(image.key)
         if remarks := " ".join(remarks_of(image)):
@@ -317,6 +324,10 @@ class Presenter:
     def _show_labels(self, key: str) -> None:
         self._viewer.show_labels(key)
         self._viewer.show_contours(self._preferences.contours)
+
+    def _show_and_select(self, key: str) -> None:
+        self._show_labels(key)
+        self._viewer.select_labels(key)
 
     def _set_phases(self, image: OpenImage, before: HeartPhases, text: str) -> None:
         """Remember the phases of an image, and say that they changed, with a way back."""

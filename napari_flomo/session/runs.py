@@ -37,6 +37,8 @@ class Run(Job):
         As requested; None where the task has none.
     only_maps
         Whether only uncertainty maps are computed: labels, scores and review do not change.
+    options
+        Further arguments of the task.
     consented
         Corrected and accepted slices that may be overwritten, see `kept_slices`.
     """
@@ -59,6 +61,7 @@ class Run(Job):
         self.scope = scope
         self.only_maps = only_maps
         self.consented = consented
+        self.options: dict[str, Any] = {}
         self._outcome: Outcome | None = None
         self._outcome_callback: Callable[[Run, Outcome], None] | None = None
 

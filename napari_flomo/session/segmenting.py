@@ -21,7 +21,6 @@ from napari_flomo.volumes import ask_for_axis
 
 
 def segmentation_run(
-    worker: Worker,
     image: OpenImage,
     model: str,
     device: str,
@@ -30,7 +29,7 @@ def segmentation_run(
     mirrored: bool,
     consented: Mapping[SliceIndex, int] | None,
 ) -> Run:
-    """Start to segment a part of an image; see `Session.segment` for the errors.
+    """Return a run that segments a part of an image; see `Session.segment` for the errors.
 
     They are raised here, because in the child they would come late.
     """
@@ -44,13 +43,12 @@ def segmentation_run(
     run = Run(
         "segment", key=image.key, model=model, device=device, scope=scope, consented=consented
     )
-    return _submit(worker, image, run, {"mirrored": mirrored})
+    run.options = {"mirrored": mirrored}
+    return run
 
 
-def maps_run(
-    worker: Worker, image: OpenImage, model: str | None, device: str, maps: Sequence[str]
-) -> Run:
-    """Start to compute only uncertainty maps, where an image was segmented.
+def maps_run(image: OpenImage, model: str | None, device: str, maps: Sequence[str]) -> Run:
+    """Return a run that computes only uncertainty maps, where an image was segmented.
 
     See `Session.uncertainty` for the parameters and errors.
     """
@@ -60,21 +58,21 @@ def maps_run(
     scope = Scope(slices, frames)
     model = model or segmentation.card.name
     run = Run("segment", key=image.key, model=model, device=device, scope=scope, only_maps=True)
-    if maps:
-        return _submit(worker, image, run, {"maps": list(maps)})
-    # This map belongs to the labels, so it needs the views that they were made from.
+    # The default map belongs to the labels, so it needs the views that they were made from.
     mirrored = segmentation.manifest.get("views") == "mirrored"
-    return _submit(worker, image, run, {"mirrored": mirrored})
+    run.options = {"maps": list(maps)} if maps else {"mirrored": mirrored}
+    return run
 
 
-def _submit(worker: Worker, image: OpenImage, run: Run, options: Mapping[str, Any]) -> Run:
+def submit(worker: Worker, image: OpenImage, run: Run) -> None:
+    """Start a run on an image."""
     volume, scope = image.volume, run.scope or Scope()
     arguments = {
         "model": run.model,
         "device": run.device,
         "slices": scope.slices,
         "frames": scope.frames,
-        **options,
+        **run.options,
     }
 
     def pack(folder: Path) -> Mapping[str, Any]:
@@ -84,4 +82,3 @@ def _submit(worker: Worker, image: OpenImage, run: Run, options: Mapping[str, An
         return unpack_segmentation(folder, packed, volume)
 
     worker.submit(run, arguments, pack=pack, unpack=unpack)
-    return run

@@ -36,10 +36,10 @@ from napari_flomo.session.recalling import EarlierReviews
 from napari_flomo.session.recovery import Restored
 from napari_flomo.session.review import SliceIndex
 from napari_flomo.session.review_actions import review_of
-from napari_flomo.session.run_results import Dispatch, RunFollower
+from napari_flomo.session.run_queue import Dispatch, RunQueue
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
-from napari_flomo.session.segmenting import maps_run, segmentation_run
+from napari_flomo.session.segmenting import maps_run, segmentation_run, submit
 from napari_flomo.session.steps import Steps
 from napari_flomo.volumes import Volume
 
@@ -86,7 +86,7 @@ class Session:
         self._observers = Observers[[Event]]()
         self.notify = self._observers.notify
         self.closed = False
-        self._runs = RunFollower(self._dispatch, self._images, self.notify)
+        self._runs = RunQueue(self._dispatch, self._images, self.notify)
         self.phases = Phases(self.image, self.notify)
         self.earlier = EarlierReviews(self.image, self.notify, self._dispatch, writer)
 
@@ -115,11 +115,10 @@ class Session:
         self.notify(ImageRenamed(key, name))
 
     def remove(self, key: str) -> None:
-        """Close an image; a run on it is cancelled. Unsaved edits are offered at the next start."""
+        """Close an image; its runs are cancelled. Unsaved edits are offered at the next start."""
         self.labels_removed(key)
         del self._images[key]
-        if self.running is not None and self.running.key == key:
-            self.running.cancel()
+        self._runs.cancel_all(key)
         self.notify(ImageRemoved(key))
 
     @property
@@ -127,9 +126,10 @@ class Session:
         """The run in progress, until its result is merged."""
         return self._runs.running
 
-    def check_idle(self) -> None:
-        """Raise `Busy` while a run is in progress."""
-        self._runs.check_idle()
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The run in progress and those that start by themselves after it, in this order."""
+        return (*(() if self.running is None else (self.running,)), *self._runs.waiting)
 
     def segment(
         self,
@@ -141,7 +141,7 @@ class Session:
         mirrored: bool = False,
         consented: Mapping[SliceIndex, int] | None = None,
     ) -> Run:
-        """Start to segment an image, or a part of it.
+        """Segment an image, or a part of it, as soon as nothing else runs.
 
         When the run ends, its labels, uncertainty maps, scores and review replace those of the
         scope; elsewhere, and where labels are locked, nothing changes.
@@ -164,23 +164,20 @@ class Session:
 
         Raises
         ------
-        Busy
-            If another run is in progress.
         FlomoError
             If the image or the scope does not exist, the slice axis is unknown, or the labels
             outside the scope have other meanings in this model.
         """
         image, scope = self.image(key), scope or Scope()
-        self.check_idle()
-        run = segmentation_run(
-            self._worker, image, model, device, scope, mirrored=mirrored, consented=consented
-        )
-        return self._runs.follow(run)
+        run = segmentation_run(image, model, device, scope, mirrored=mirrored, consented=consented)
+        return self._runs.add(run, partial(submit, self._worker, image))
 
     def uncertainty(
         self, key: str, device: str = "auto", maps: Sequence[str] = (), model: str | None = None
     ) -> Run:
-        """Start to compute uncertainty maps of a segmented image; labels and review are kept.
+        """Compute uncertainty maps of a segmented image, which keeps labels and review.
+
+        Starts as soon as nothing else runs.
 
         Parameters
         ----------
@@ -193,19 +190,20 @@ class Session:
 
         Raises
         ------
-        Busy, FlomoError
+        FlomoError
             As `segment`.
         """
         image = self.image(key)
-        self.check_idle()
-        return self._runs.follow(maps_run(self._worker, image, model, device, maps))
+        run = maps_run(image, model, device, maps)
+        return self._runs.add(run, partial(submit, self._worker, image))
 
     def pull(self, model: str) -> Run:
-        """Start to download a model; the result of the run is its folder. Raises `Busy`."""
-        self.check_idle()
-        run = Run("pull", model=model)
-        self._worker.submit(run, {"model": model}, unpack=lambda _, result: result["folder"])
-        return self._runs.follow(run)
+        """Download a model as soon as nothing else runs; the result of the run is its folder."""
+
+        def start(run: Run) -> None:
+            self._worker.submit(run, {"model": model}, unpack=lambda _, result: result["folder"])
+
+        return self._runs.add(Run("pull", model=model), start)
 
     def edit(
         self,

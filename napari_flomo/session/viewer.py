@@ -57,12 +57,22 @@ class ViewerAdapter(Protocol):
     def show_labels(self, key: str) -> None:
         """Show the labels and the colours that the session has of an image.
 
+        What the user works on, see `focus`, does not change.
         If `OpenImage.steps` is at another step than the labels on the screen, the change is one
         step of undo; an undo or redo that leads back is reported to `Session.edit` with its step.
         """
 
     def show_contours(self, contours: bool) -> None:
         """Show the labels of all images as contours, or filled."""
+
+    def focus(self) -> object:
+        """Return what the user works on: image, layer, tool, slice and view.
+
+        Two results are equal if the user changed nothing between the calls.
+        """
+
+    def select_labels(self, key: str) -> None:
+        """Show the slices of an image and give the tools its labels."""
 
     def show_map(self, key: str, name: str = "") -> None:
         """Show an uncertainty map; by default the one that was shown before."""

@@ -35,7 +35,9 @@ class ImageLayers:
     fill_everywhere
         Whether the user treats voxels without a value within the image as background.
     recalled
-        Whether remembered review and contrast were restored.
+        Whether the remembered contrast was restored.
+    faced
+        Whether the view was turned to the slices after the first run.
     seen
         `fingerprint` of the layer when it was opened in the session.
     """
@@ -51,6 +53,7 @@ class ImageLayers:
     slice_axis: str | None = None
     fill_everywhere: bool = False
     recalled: bool = False
+    faced: bool = False
     seen: tuple[Any, ...] = field(default=(), repr=False)
 
     @property

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from napari_flomo.errors import FlomoError, Problem, describe
 from napari_flomo.widgets.layers import is_lazy
@@ -60,6 +61,70 @@ class LazyComputation:
             self._done(volume)
         else:
             self._failed(problem)
+
+
+class LazyQueue:
+    """Computes lazy images one after another.
+
+    Parameters
+    ----------
+    dispatch
+        Passes a function on to the thread of the window.
+    is_open
+        Returns whether an image is still in the window.
+    changed
+        Called when the computation of an image starts, ends or is to wait.
+    failed
+        Called with the problem, or with None after a cancel.
+    """
+
+    def __init__(
+        self,
+        dispatch: Callable[[Callable[[], None]], None],
+        is_open: Callable[[ImageLayers], bool],
+        changed: Callable[[], None],
+        failed: Callable[[Problem | None], None],
+    ) -> None:
+        self._dispatch = dispatch
+        self._is_open = is_open
+        self._changed = changed
+        self._failed = failed
+        self._waiting: list[tuple[ImageLayers, Callable[[Volume | None], None]]] = []
+        self.computing: LazyComputation | None = None
+
+    @property
+    def waiting(self) -> tuple[ImageLayers, ...]:
+        """The images that are computed after the present one, the next one first."""
+        return tuple(entry for entry, _done in self._waiting if self._is_open(entry))
+
+    def add(self, entry: ImageLayers, done: Callable[[Volume | None], None]) -> None:
+        """Compute an image and call ``done`` with it, or with None if it was computed already."""
+        self._waiting.append((entry, done))
+        self._begin_next()
+
+    def drop(self, entry: ImageLayers) -> None:
+        """Do not compute an image that waits."""
+        self._waiting = [one for one in self._waiting if one[0] is not entry]
+        self._changed()
+
+    def _begin_next(self) -> None:
+        while self.computing is None and self._waiting:
+            entry, done = self._waiting.pop(0)
+            if not self._is_open(entry):
+                continue
+            if not wants_computing(entry):
+                done(None)
+                continue
+            failed = partial(self._end, self._failed)
+            self.computing = LazyComputation(
+                entry, self._dispatch, partial(self._end, done), failed
+            )
+        self._changed()
+
+    def _end(self, report: Callable[[Any], None], result: Volume | Problem | None) -> None:
+        self.computing = None
+        report(result)
+        self._begin_next()
 
 
 def wants_computing(entry: ImageLayers) -> bool:

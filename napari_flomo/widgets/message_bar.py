@@ -58,6 +58,7 @@ class MessageBar(QFrame):
         layout.addWidget(self.text)
         layout.addWidget(self.details)
         layout.addLayout(self._choices)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.buttons: list[QPushButton] = []
         self.details_button.toggled.connect(self.details.setVisible)
         self.close_button.clicked.connect(lambda _checked=False: self._answer())

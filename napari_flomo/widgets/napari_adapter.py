@@ -95,13 +95,13 @@ class NapariAdapter:
         assert image.labels is not None
         assert image.segmentation is not None
         grid = Grid.below(entry.image, image.volume)
-        if entry.labels is None:
-            self._add_labels(entry, image, grid)
-        else:
-            self._update_labels(entry, image, grid)
-            results.show_card(entry.labels, image.segmentation.card)
-        self.show_map(key)
-        images.viewer.layers.selection.active = entry.labels
+        with navigation.selection_kept(images.viewer):
+            if entry.labels is None:
+                self._add_labels(entry, image, grid)
+            else:
+                self._update_labels(entry, image, grid)
+                results.show_card(entry.labels, image.segmentation.card)
+            self.show_map(key)
         images.current_changed.emit()
 
     def show_contours(self, contours: bool) -> None:
@@ -109,6 +109,20 @@ class NapariAdapter:
         for layer in self._images.viewer.layers:
             if KEY in layer.metadata and hasattr(layer, "contour") and layer.editable:
                 results.show_contours(layer, contours)
+
+    def focus(self) -> object:
+        """Return the current image, the selected layers, the tool, and the slice on the screen."""
+        current = self._images.current
+        return None if current is None else current.image, navigation.focus(self._images.viewer)
+
+    def select_labels(self, key: str) -> None:
+        """Make the labels of an image the active layer; turn to its slices at the first time."""
+        entry = self._entry(key)
+        if not entry.faced:
+            entry.faced = True
+            order = self._images.order(entry)
+            navigation.face(self._images.viewer, entry.image, order)
+        self._images.viewer.layers.selection.active = entry.labels
 
     def show_map(self, key: str, name: str = "") -> None:
         """Show an uncertainty map; by default the one that was chosen last."""
@@ -120,9 +134,10 @@ class NapariAdapter:
         uncertainty = maps[entry.map]
         grid = Grid.below(entry.image, image.volume)
         if entry.uncertainty is None and entry.labels is not None:
-            entry.uncertainty = results.add_uncertainty(
-                self._images.viewer, entry.image, grid, uncertainty, entry.labels
-            )
+            with navigation.selection_kept(self._images.viewer):
+                entry.uncertainty = results.add_uncertainty(
+                    self._images.viewer, entry.image, grid, uncertainty, entry.labels
+                )
         elif entry.uncertainty is not None:
             entry.uncertainty.data = grid.layer_data(uncertainty)
         if entry.uncertainty is not None:
@@ -134,7 +149,6 @@ class NapariAdapter:
         images = self._images
         assert image.labels is not None
         assert image.segmentation is not None
-        navigation.face(images.viewer, entry.image, grid.order)
         images.remembered.recall(entry, image)
         entry.labels = results.add_labels(
             images.viewer,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from napari_flomo.session import SliceIndex
@@ -72,3 +74,26 @@ def face(viewer: Viewer, layer: Layer, order: Order) -> bool:
     others = [axis for axis in viewer.dims.order if axis not in (slices, rows, columns)]
     viewer.dims.order = (*others, slices, rows, columns)
     return True
+
+
+def focus(viewer: Viewer) -> object:
+    """Return selected layers, tool, slice and view; equal as long as the user changes none."""
+    selection, dims = viewer.layers.selection, viewer.dims
+    tool = None if selection.active is None else str(getattr(selection.active, "mode", ""))
+    view = (dims.ndisplay, tuple(dims.order), tuple(dims.point))
+    return frozenset(selection), selection.active, tool, view
+
+
+@contextmanager
+def selection_kept(viewer: Viewer) -> Iterator[None]:
+    """Keep the selected layers while layers are inserted, which napari would select."""
+    selection = viewer.layers.selection
+    selected, active = set(selection), selection.active
+    try:
+        yield
+    finally:
+        if active is not None:
+            selection.active = active
+        elif selected != set(selection):
+            selection.clear()
+            selection.update(selected)

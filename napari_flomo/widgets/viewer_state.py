@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_flomo.session import Preferences, Presenter, Worker
+from napari_flomo.session import Preferences, Presenter, Worker, messages
 from napari_flomo.widgets.activity import Activity
 from napari_flomo.widgets.close_guard import CloseGuard
 from napari_flomo.widgets.docking import PanelDocks
+from napari_flomo.widgets.lazy_image import LazyQueue
 from napari_flomo.widgets.napari_adapter import NapariAdapter
 from napari_flomo.widgets.viewer_images import ViewerImages
 
 if TYPE_CHECKING:
     from napari import Viewer
 
+    from napari_flomo.session import Problem
     from napari_flomo.session.learning import Learning
     from napari_flomo.session.worklist import Studies
-    from napari_flomo.widgets.lazy_image import LazyComputation
 
 
 class ViewerState(ViewerImages):
@@ -37,7 +38,7 @@ class ViewerState(ViewerImages):
     studies_changed = Signal()
     """The work list or the study that is open changed."""
     computing_changed = Signal()
-    """The computation of a lazy image started or ended."""
+    """The computation of a lazy image started or ended, or waits."""
 
     def __init__(
         self,
@@ -51,7 +52,12 @@ class ViewerState(ViewerImages):
         self.docks = PanelDocks(self)
         self.activity = Activity(self, lambda: self.learning)
         self._unsubscribe = self.session.subscribe(self.session_changed.emit)
-        self._computing: LazyComputation | None = None
+        self.lazy = LazyQueue(
+            lambda action: self.in_main_thread(lambda: None if self.closed else action()),
+            lambda entry: entry in self._entries,
+            self.computing_changed.emit,
+            self._on_lazy_problem,
+        )
         self.learning: Learning | None = None
         self.studies: Studies | None = None
         self.closed = False
@@ -111,15 +117,11 @@ class ViewerState(ViewerImages):
             self.learning.close()
         self.session.close()
 
-    @property
-    def computing(self) -> LazyComputation | None:
-        """The lazy image that is computed now, before it is segmented."""
-        return self._computing
-
-    def set_computing(self, computing: LazyComputation | None) -> None:
-        """Set the lazy image that is being computed; None when it is done."""
-        self._computing = computing
-        self.computing_changed.emit()
+    def _on_lazy_problem(self, problem: Problem | None) -> None:
+        if problem is None:
+            self.post_message(messages.CANCELLED)
+        else:
+            self.post_message(problem.sentence, "error", problem.details)
 
 
 _STATES: weakref.WeakKeyDictionary[Any, ViewerState] = weakref.WeakKeyDictionary()

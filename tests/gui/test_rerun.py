@@ -142,3 +142,30 @@ def test_accepted_slices_of_an_earlier_day_come_back(bench: Any, accepted: Any) 
     assert state(bench, again) == wanted
     bench.click(bench.segment.segment_button)
     assert "Keep the 2 slices that you accepted" in [one.text() for one in message.buttons]
+
+
+def test_a_run_that_ends_leaves_the_tools_to_the_user(
+    bench: Any, accepted: Any, make_heart: Callable[..., Volume]
+) -> None:
+    """Neither layer nor tool nor slice change for a user who went on to another image."""
+    viewer = bench.viewer
+    other = bench.add(make_heart(slices=9, size=48), "other")
+    bench.start(progress=True)
+    viewer.layers.selection.active = accepted.labels
+    viewer.dims.current_step = (3, 0, 0)
+    accepted.labels.selected_label = 2
+    bench.stroke(accepted.labels, (3, 5, 10), (3, 5, 20), before_release=bench.wait_idle)
+    assert other.labels is not None
+    assert viewer.layers.selection.active is accepted.labels
+    assert set(viewer.layers.selection) == {accepted.labels}
+    assert str(accepted.labels.mode) == "paint"
+    assert viewer.dims.current_step[0] == 3
+    assert bench.viewer_state.current is accepted
+    assert set(accepted.labels.data[3, 5, 10:21]) == {2}
+    image = bench.viewer_state.opened(accepted)
+    bench.qtbot.waitUntil(lambda: image.review.edits(SliceIndex(0, 3)) > 0)
+
+    viewer.layers.selection.active = other.image
+    bench.start("slow")
+    bench.wait_idle()
+    assert viewer.layers.selection.active is other.labels, "nothing was changed since the click"

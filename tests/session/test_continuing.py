@@ -45,6 +45,9 @@ class Screen:
     def show_labels(self, key: str) -> None:
         """Nothing is drawn."""
 
+    def select_labels(self, key: str) -> None:
+        """There are no layers."""
+
     def continue_from(self, session: Session, key: str, path: Path) -> str:
         continue_from(session, self, key, path, DEFAULT_MODEL)
         end = time.monotonic() + 30

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from napari_flomo.errors import Cancelled, FlomoError
-from napari_flomo.jobs import Busy, JobFailed, State, Worker
+from napari_flomo.jobs import JobFailed, State, Worker
 from napari_flomo.session import (
     Event,
     ImageAdded,
@@ -25,6 +25,7 @@ from napari_flomo.session import (
     RunFailed,
     RunFinished,
     RunProgressed,
+    RunQueued,
     RunStarted,
     Scope,
     Session,
@@ -142,16 +143,45 @@ def test_labels_of_another_meaning_are_not_mixed(session: Session, make_heart: M
         session.segment(key, "flomo-b0-acdc", scope=Scope(slices=(0,)))
 
 
-def test_one_run_at_a_time(session: Session, make_heart: Make) -> None:
-    one, two = session.add(make_heart(slices=30), "one"), session.add(make_heart(), "two")
-    run = under_way(session, one)
-    for start in (lambda: session.segment(two, "toy"), lambda: session.pull("toy")):
-        with pytest.raises(Busy, match=r"A segmentation is under way; .*cancel it first"):
-            start()
-    run.cancel()
+def test_runs_wait_for_each_other(session: Session, events: list[Event], make_heart: Make) -> None:
+    one, two, three = (session.add(make_heart(slices=n), str(n)) for n in (100, 3, 2))
+    first = under_way(session, one)
+    waiting = [session.segment(key, "toy") for key in (two, three, one)]
+    waiting.append(session.pull("toy"))
+    assert session.runs == (first, *waiting)
+    assert [event.run for event in events if isinstance(event, RunQueued)] == waiting
+    with pytest.raises(FlomoError, match="There is no slice"):
+        session.segment(two, "toy", scope=Scope(slices=(9,)))
+
+    start = time.monotonic()
+    waiting[3].cancel()
+    assert waiting[3].state is State.CANCELLED
+    session.remove(three)
     with pytest.raises(Cancelled):
+        waiting[1].result(PATIENT)
+    assert time.monotonic() - start < 1
+    assert session.runs == (first, waiting[0], waiting[2])
+    first.cancel()
+    for run in (waiting[0], waiting[2]):
         run.result(PATIENT)
-    session.segment(two, "toy").result(PATIENT)
+    assert session.runs == ()
+    ends = [event.run for event in events if isinstance(event, RunCancelled | RunFinished)]
+    assert ends == [waiting[3], waiting[1], first, waiting[0], waiting[2]]
+
+
+def test_a_run_that_cannot_start_fails_and_the_next_starts(
+    session: Session, events: list[Event], make_heart: Make
+) -> None:
+    one, two = session.add(make_heart(slices=100), "one"), session.add(make_heart(), "two")
+    first = under_way(session, one)
+    broken = session.segment(two, "toy")
+    broken.options = {"mirrored": {1, 2}}  # not JSON
+    last = session.segment(two, "toy")
+    first.cancel()
+    with pytest.raises(JobFailed):
+        broken.result(PATIENT)
+    last.result(PATIENT)
+    assert session.image(two).labels is not None
 
 
 def test_cancel_changes_nothing(session: Session, events: list[Event], make_heart: Make) -> None:

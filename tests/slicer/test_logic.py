@@ -195,6 +195,9 @@ def test_undo_of_the_segment_editor_restores_all(make_logic, oblique, frames):
         def saveStateForUndo(self):
             self.history.SaveState()
 
+        def activeEffect(self):
+            return None
+
     class Panel(HeadlessHost):
         def editor(self):
             return editor

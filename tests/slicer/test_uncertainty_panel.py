@@ -169,18 +169,41 @@ def test_out_of_gpu_memory_offers_the_cpu_for_a_map(driver, oblique):
     pick(driver, "variance")
     driver.click(driver.panel.review.ui.computeButton)
     driver.wait(lambda: driver.panel.current.results.shown_map == "variance")
-    assert "Use the CPU?" in driver.asked[-1]
+    assert "memory" in driver.asked[-1]
 
 
-def test_compute_during_a_run_is_rejected(driver, oblique):
-    driver.run(add_volume(oblique))
+def test_runs_wait_for_each_other(driver, oblique):
+    ui, review = driver.panel.segment.ui, driver.panel.review.ui
+    node = add_volume(oblique)
+    driver.run(node)
     driver.pick_model("slow")
-    driver.click(driver.panel.segment.ui.segmentButton)
+    driver.choose(add_volume(oblique_heart(slices=300, seed=1), "second"))
+    driver.click(ui.segmentButton)
+    driver.choose(node)
     pick(driver, "variance")
-    driver.click(driver.panel.review.ui.computeButton)
-    assert "is under way" in driver.panel.segment.ui.message.text
-    assert driver.panel.segment.ui.progress.wrapped.isVisibleTo(driver.parent.window)
+    driver.click(review.computeButton)
+    driver.choose(add_volume(oblique_heart(seed=2), "third"))
+    for _ in range(2):
+        driver.click(ui.segmentButton)
+
+    def waiting():
+        return [ui.queueList.item(row).text() for row in range(ui.queueList.count)]
+
+    assert waiting() == [
+        "Uncertainty of heart: waiting, 1 before it",
+        "third: waiting, 2 before it",
+        "third: waiting, 3 before it",
+    ]
+    ui.queueList.setCurrentRow(1)
+    driver.click(ui.cancelWaitingButton)
+    driver.wait(lambda: len(waiting()) == 2, 1)
+    assert ui.progress.wrapped.isVisibleTo(driver.parent.window)
+    slicer.mrmlScene.RemoveNode(slicer.util.getFirstNodeByName("third"))
+    driver.wait(lambda: waiting() == ["Uncertainty of heart: waiting, 1 before it"], 1)
+    driver.click(ui.cancelButton)
     idle(driver)
+    assert not visible(driver, ui.cancelWaitingButton)
+    assert "variance" in driver.panel.logic.session.images[0].segmentation.uncertainty
 
 
 @pytest.mark.parametrize("what", ["image", "labels", "scene"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import slicer
@@ -80,6 +81,27 @@ def test_declined_question_starts_no_run(driver, oblique):
     driver.click(driver.panel.segment.ui.segmentButton)
     assert driver.panel.logic.session.running is None
     assert len(driver.asked) == 1
+
+
+def test_a_run_that_ends_leaves_the_views_to_the_user(driver, oblique):
+    first, second = add_volume(oblique), add_volume(oblique_heart(slices=20, seed=1), "second")
+    driver.run(first)
+    driver.choose(second)
+    driver.pick_model("slow")
+    driver.click(driver.panel.segment.ui.segmentButton)
+    session, editor = driver.panel.logic.session, driver.panel.review.ui.editor
+    driver.wait(lambda: session.running.progress.done > 0)
+    driver.choose(first)
+    editor.setActiveEffect(SimpleNamespace(name="Paint"))
+    view = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
+    view.JumpSliceByOffsetting(1, 2, 3)
+    composite = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceCompositeNodeGreen")
+    composite.SetBackgroundVolumeID(second.GetID())
+    before = driver.panel.logic.adapter.focus()
+    driver.wait(lambda: session.running is None)
+    assert driver.panel.logic.images.of(second).results.segmentation is not None
+    assert driver.panel.logic.adapter.focus() == before
+    assert before[2] == "Paint"
 
 
 def test_cancel_by_click(driver):
@@ -192,8 +214,6 @@ def test_every_widget_is_used_and_has_a_tooltip():
 
 def test_selftest_steps(driver, program, monkeypatch):
     """All steps but the one that needs the real Segment Editor."""
-    from types import SimpleNamespace
-
     from FLoMoSegmentationLib import selftest
 
     handle = SimpleNamespace(

@@ -87,11 +87,13 @@ class SegmentEditor(SceneWidget):
         self.history = slicer.vtkSegmentationHistory()
         self.editor_node: Any = None
         self.shortcuts = False
+        self.effect: Any = None
 
     def setMRMLSegmentEditorNode(self, node: Any) -> None:
         self.editor_node = node
 
     def setSegmentationNode(self, node: Any) -> None:
+        self.effect = None
         self.editor_node.SetAndObserveSegmentationNode(node)
         self.history.SetSegmentation(None if node is None else node.GetSegmentation())
 
@@ -105,7 +107,10 @@ class SegmentEditor(SceneWidget):
         return self.editor_node.GetSourceVolumeNode()
 
     def setActiveEffect(self, effect: Any) -> None:
-        assert effect is None
+        self.effect = effect
+
+    def activeEffect(self) -> Any:
+        return self.effect
 
     def installKeyboardShortcuts(self) -> None:
         self.shortcuts = True

@@ -212,6 +212,7 @@ class Studies:
                 choices = (self._offer(one.labels),)
             if self._session.image(key).labels is not None:
                 self._viewer.show_labels(key)
+                self._viewer.select_labels(key)
         except FlomoError as error:
             text, level = str(error), "warning"
         image = self._session.image(key)

@@ -162,9 +162,10 @@ class ModelsPanel(Panel):
         self.attempt(lambda: self.viewer_state.session.pull(name))
 
     def cancel(self) -> None:
-        """Stop the current run."""
-        if self.viewer_state.session.running is not None:
-            self.viewer_state.session.running.cancel()
+        """Stop downloads."""
+        for run in self.viewer_state.session.runs:
+            if run.task == "pull":
+                run.cancel()
 
     def _verified(self, text: str, level: str) -> None:
         self.verify_button.setEnabled(True)
@@ -189,7 +190,10 @@ class ModelsPanel(Panel):
     def _on_event(self, event: Event) -> None:
         if not isinstance(event, RunEvent) or event.run.task != "pull":
             return
-        self._show_running(event.run is self.viewer_state.session.running)
+        runs = self.viewer_state.session.runs
+        self._show_running(event.run in runs)
+        if event.run in runs:
+            self.progress.show_run(event.run, runs.index(event.run))
         if isinstance(event, RunProgressed):
             self.progress.show_progress(event.progress)
         elif isinstance(event, RunFailed):

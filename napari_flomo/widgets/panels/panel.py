@@ -28,7 +28,7 @@ from napari_flomo.widgets.message_bar import MessageBar
 
 if TYPE_CHECKING:
     from napari_flomo.progress import Progress
-    from napari_flomo.session import Message
+    from napari_flomo.session import Message, Run
     from napari_flomo.widgets.viewer_state import ViewerState
 
 EARLIER_TRAINING = "earlier training"
@@ -135,6 +135,13 @@ class ProgressBar(QProgressBar):
         super().__init__()
         self.setToolTip(messages.PROGRESS_TIP)
         self.setAccessibleName("Progress")
+
+    def show_run(self, run: Run, before: int) -> None:
+        """Show a run that has started, or how many come before it."""
+        self.show_progress(run.progress)
+        if before:
+            self.setRange(0, 1)
+            self.setFormat(messages.place_text(before))
 
     def show_progress(self, progress: Progress) -> None:
         """Show how far a run is, and about how long it will take."""

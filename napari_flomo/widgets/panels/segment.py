@@ -14,11 +14,9 @@ from napari_flomo.models import in_use, info, list_models
 from napari_flomo.session import (
     Choice,
     Message,
-    RunCancelled,
-    RunFailed,
+    RunEvent,
     RunFinished,
     RunProgressed,
-    RunStarted,
     Until,
     messages,
 )
@@ -36,6 +34,7 @@ from napari_flomo.widgets.keys import bind
 from napari_flomo.widgets.layers import describe
 from napari_flomo.widgets.missing_geometry import lacks_voxel_size, set_voxel_size, unclear_layout
 from napari_flomo.widgets.panels.panel import EARLIER_TRAINING, Panel, ProgressBar, button, note
+from napari_flomo.widgets.queue_list import QueueList
 from napari_flomo.widgets.unsaved_box import UnsavedBox
 from napari_flomo.widgets.viewer_state import viewer_state_of
 
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     import napari.viewer
     from napari.layers import Image
 
-    from napari_flomo.session import Event, Run
+    from napari_flomo.session import Event
 
 
 class SegmentPanel(Panel):
@@ -61,9 +60,9 @@ class SegmentPanel(Panel):
         self.viewer_state.slice_changed.connect(self._refresh_scope)
         self.viewer_state.session_changed.connect(self._on_event)
         self.viewer_state.models_changed.connect(self._on_models)
-        self.viewer_state.computing_changed.connect(self._on_computing)
+        self.viewer_state.computing_changed.connect(self._show_work)
         self.refresh()
-        self._show_running(self.viewer_state.session.running)
+        self._show_work()
         self.viewer_state.warm_up(self.model)
         self._announce_training()
 
@@ -90,6 +89,7 @@ class SegmentPanel(Panel):
         )
         self.progress = ProgressBar()
         self.unsaved = UnsavedBox(self.viewer_state)
+        self.queue = QueueList(self.viewer_state)
 
         insert_below(form, form.image, self.image_line)
         insert_below(form, form.model, self.card_line)
@@ -116,6 +116,7 @@ class SegmentPanel(Panel):
         layout.addWidget(form.native)
         layout.addLayout(buttons)
         layout.addWidget(self.progress)
+        layout.addWidget(self.queue)
         layout.addStretch(1)
         layout.addWidget(disclaimer)
         self.fill(layout)
@@ -172,13 +173,13 @@ class SegmentPanel(Panel):
 
     def cancel(self) -> None:
         """Stop the current run."""
-        run, computing = self.viewer_state.session.running, self.viewer_state.computing
-        if computing is not None:
-            computing.cancel()
-        elif run is not None:
+        run, computing = self.viewer_state.session.running, self.viewer_state.lazy.computing
+        if run is not None:
             self.cancel_button.setEnabled(False)
             self.progress.setFormat("Stopping…")
             run.cancel()
+        elif computing is not None:
+            computing.cancel()
 
     def _announce_training(self) -> None:
         """Show that an earlier training runs or has ended."""
@@ -250,21 +251,15 @@ class SegmentPanel(Panel):
         scope.native.findChildren(QRadioButton)[-1].setVisible(ndim == 4)
         if ndim < 3 or (ndim < 4 and scope.value == "all"):
             scope.value = "stack"
-        running = (
-            self.viewer_state.session.running is not None or self.viewer_state.computing is not None
-        )
         self.segment_button.setEnabled(entry is not None)
-        self.cancel_button.setEnabled(running)
 
     # Events
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, RunStarted):
-            self._show_running(event.run)
-        elif isinstance(event, RunProgressed):
+        if isinstance(event, RunProgressed):
             self.progress.show_progress(event.progress)
-        elif isinstance(event, RunFailed | RunCancelled | RunFinished):
-            self._show_running(None)
+        elif isinstance(event, RunEvent):
+            self._show_work()
             if isinstance(event, RunFinished) and event.run.task == "pull":
                 self.fill_models()
 
@@ -272,18 +267,15 @@ class SegmentPanel(Panel):
         self.fill_models()
         self.choose_model(name)
 
-    def _on_computing(self) -> None:
-        computing = self.viewer_state.computing is not None
+    def _show_work(self) -> None:
+        """Show the progress of the run in progress, or else of a lazy image."""
+        run, computing = self.viewer_state.session.running, self.viewer_state.lazy.computing
+        works = run is not None or computing is not None
         for widget in (self.progress, self.cancel_button):
-            widget.setVisible(computing)
-        self.cancel_button.setEnabled(computing)
-        if computing:
-            self.progress.setRange(0, 0)
-            self.progress.setFormat("Computing the lazy image")
-
-    def _show_running(self, run: Run | None) -> None:
-        self.progress.setVisible(run is not None)
-        self.cancel_button.setVisible(run is not None)
-        self.cancel_button.setEnabled(run is not None)
+            widget.setVisible(works)
+        self.cancel_button.setEnabled(works and not (run is not None and run.cancelling))
         if run is not None:
             self.progress.show_progress(run.progress)
+        elif computing is not None:
+            self.progress.setRange(0, 0)
+            self.progress.setFormat("Computing the lazy image")

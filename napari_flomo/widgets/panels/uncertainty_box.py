@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_flomo.session import RunEvent, RunFinished, RunProgressed, uncertainty_maps
-from napari_flomo.widgets import overlay, start_run
+from napari_flomo.widgets import overlay
 from napari_flomo.widgets.forms import insert_below, make_form, set_choices, show_value
 from napari_flomo.widgets.forms.review import UncertaintyOptions
 from napari_flomo.widgets.legend import Legend
@@ -16,7 +16,7 @@ from napari_flomo.widgets.panels.panel import ProgressBar, button, note
 if TYPE_CHECKING:
     from napari.layers import Image
 
-    from napari_flomo.session import Event
+    from napari_flomo.session import Event, Run
     from napari_flomo.widgets.viewer_state import ViewerState
 
 
@@ -109,38 +109,45 @@ class UncertaintyBox(QWidget):
             self._viewer_state.adapter.show_map(entry.key, name)
         self._show_offer()
 
+    @property
+    def _run(self) -> Run | None:
+        """The run that computes a map of the current image, also while it waits."""
+        state = self._viewer_state
+        found = (run for run in state.session.runs if run.only_maps and run.key == state.key)
+        return next(found, None)
+
     def _show_offer(self) -> None:
         """Offer to compute the chosen map, or show how far that is."""
-        run, name = self._viewer_state.session.running, self.form.map.value
-        running = run is not None and run.only_maps
+        run, name = self._run, self.form.map.value
+        running = run is not None
         self._offer_row.setVisible(running or (name is not None and name not in self._computed))
         self.offer.setVisible(not running)
         self.progress.setVisible(running)
+        if run is not None:
+            self.progress.show_run(run, self._viewer_state.session.runs.index(run))
         self.compute_button.setText("Cancel" if running else "Compute")
         if name is not None:
             self.offer.setText(uncertainty_maps.offer_text(name))
 
     def _compute(self) -> None:
-        run = self._viewer_state.session.running
-        if run is not None and run.only_maps:
-            run.cancel()
+        if self._run is not None:
+            self._run.cancel()
             return
         state, name = self._viewer_state, self.form.map.value
-
-        def start() -> None:
-            start_run.check_idle(state)
-            state.presenter.compute_map(state.key, name, state.preferences.device)
-
-        state.attempt(start)
+        state.attempt(
+            lambda: state.presenter.compute_map(state.key, name, state.preferences.device)
+        )
 
     def _on_event(self, event: Event) -> None:
         if not isinstance(event, RunEvent) or not event.run.only_maps:
             return
         if isinstance(event, RunProgressed):
-            self.progress.show_progress(event.progress)
+            if event.run is self._run:
+                self.progress.show_progress(event.progress)
             return
         self.refresh()
-        if isinstance(event, RunFinished) and self._layer is not None:
+        mine = event.run.key == self._viewer_state.key
+        if isinstance(event, RunFinished) and mine and self._layer is not None:
             self._layer.visible = True
 
     def _show(self, visible: bool) -> None:

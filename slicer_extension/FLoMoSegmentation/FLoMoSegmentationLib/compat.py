@@ -119,6 +119,12 @@ def save_for_undo(scene: Any, editor: Any | None) -> bool:
     return False
 
 
+def effect_name(editor: Any) -> str:
+    """Return the name of the active effect of the Segment Editor; empty without one."""
+    effect = editor.activeEffect()
+    return "" if effect is None else str(effect.name)
+
+
 def _logic_of(editor: Any | None) -> Any | None:
     logic = getattr(editor, "logic", None)
     return logic() if callable(logic) else logic

@@ -46,8 +46,8 @@ class Host(Protocol):
     def choose_image(self, node: Any) -> None:
         """Choose another image."""
 
-    def refresh(self) -> None:
-        """Show the chosen image and its results."""
+    def refresh(self, *, views: bool = True) -> None:
+        """Show the results of the chosen image; with ``views`` also that in the slice views."""
 
 
 class HeadlessHost:
@@ -72,7 +72,7 @@ class HeadlessHost:
     def choose_image(self, node: Any) -> None:
         """Do nothing."""
 
-    def refresh(self) -> None:
+    def refresh(self, *, views: bool = True) -> None:
         """Do nothing."""
 
 
@@ -172,7 +172,23 @@ class SceneAdapter:
         scene_sync.save_state(self._session, scene_image)
         scene_image.observe()
         scene_image.painted_frames.clear()
-        self._host.refresh()
+        if self._is_chosen(scene_image):
+            self._host.refresh(views=False)
+
+    def focus(self) -> object:
+        """Return the chosen image, the effect of the Segment Editor, and the slice views."""
+        chosen, editor = self._host.chosen_image(), self._host.editor()
+        frame = None
+        if chosen is not None:
+            scene_image = self._images.of(chosen)
+            frame = None if scene_image is None else scene_image.nodes.frame
+        effect = None if editor is None else compat.effect_name(editor)
+        return chosen, frame, effect, slice_views.state()
+
+    def select_labels(self, key: str) -> None:
+        """Show an image with its results in the slice views, if it is the chosen one."""
+        if self._is_chosen(self._image(key)):
+            self._host.refresh()
 
     def show_contours(self, contours: bool) -> None:
         """Show the labels of all images as outlines, or filled."""
@@ -187,6 +203,9 @@ class SceneAdapter:
         if scene_image.results is not None:
             image = self._session.image(key)
             uncertainty.show_map(scene_image.nodes, scene_image.results, image, name)
+
+    def _is_chosen(self, scene_image: SceneImage) -> bool:
+        return self._images.of(self._host.chosen_image()) is scene_image
 
     def _image(self, key: str) -> SceneImage:
         scene_image = self._images.with_key(key)

@@ -27,6 +27,14 @@ def show_image(nodes: ImageNodes) -> None:
     align(nodes)
 
 
+def state() -> tuple[Any, ...]:
+    """Return the image and the position of every slice view, to be compared later."""
+    images = (one.GetBackgroundVolumeID() for one in nodes_of_class("vtkMRMLSliceCompositeNode"))
+    views = nodes_of_class("vtkMRMLSliceNode")
+    places = (array_of(view.GetSliceToRAS()).round(6).tobytes() for view in views)
+    return (*images, *places)
+
+
 def show_uncertainty(node: Any, opacity: float) -> None:
     """Show an uncertainty map as the foreground; None hides it."""
     for composite in nodes_of_class("vtkMRMLSliceCompositeNode"):

@@ -113,15 +113,15 @@ class Widget:
         self.refresh()
         self.timer.start(IDLE_INTERVAL_MS)
 
-    def refresh(self) -> None:
+    def refresh(self, *, views: bool = True) -> None:
         """Show the choices of the parameter node, after a scene was loaded or closed."""
         if self._started:
             self.restore.refresh()
             self.segment.refresh()
-            self.show_current()
+            self.show_current(views=views)
 
-    def show_current(self) -> None:
-        """Show the chosen image with its results in the slice views."""
+    def show_current(self, *, views: bool = True) -> None:
+        """Show the chosen image with its results, with ``views`` also in the slice views."""
         from FLoMoSegmentationLib import slice_views
         from napari_flomo.errors import FlomoError
 
@@ -132,7 +132,7 @@ class Widget:
         except FlomoError as error:
             self.say(str(error), "warning")
         self.board.choose(self._chosen_key())
-        if self.current is not None:
+        if self.current is not None and views:
             slice_views.show_image(self.current.nodes)
         self.review.refresh()
 

@@ -84,7 +84,8 @@ class ReviewPanel(Panel):
         current, editor = self.host.current, self.ui.editor
         node = None if current is None else current.segmentation
         editor.setMRMLSegmentEditorNode(segment_editor_node())
-        editor.setSegmentationNode(node)
+        if editor.segmentationNode() is not node:  # else the active effect would end
+            editor.setSegmentationNode(node)
         if current is not None and node is not None:
             editor.setSourceVolumeNode(current.nodes.volume)
 

@@ -35,6 +35,7 @@ class SegmentPanel(Panel):
         super().__init__(ui, host)
         self._updating = False
         self._message: Message | None = None
+        self._waiting: tuple[Run, ...] = ()
         for title, name, _tip in messages.DEVICES:
             ui.deviceBox.addItem(title, name)
         self.scopes = {name: getattr(ui, f"{name}Scope") for _title, name, _tip in messages.SCOPES}
@@ -54,9 +55,11 @@ class SegmentPanel(Panel):
             button.connect("toggled(bool)", self.on_choice)
         ui.segmentButton.connect("clicked(bool)", self.on_segment)
         ui.cancelButton.connect("clicked(bool)", self.on_cancel)
+        ui.cancelWaitingButton.connect("clicked(bool)", self.on_cancel_waiting)
         ui.messageButton.connect("clicked(bool)", self.on_message_button)
         host.logic.session.subscribe(self.on_event)
         self.show_running(None)
+        self.fill_queue()
         self.show_message(None)
 
     def fill_models(self) -> None:
@@ -191,6 +194,11 @@ class SegmentPanel(Panel):
             progress_bar.stop(self.ui.progress)
             run.cancel()
 
+    def on_cancel_waiting(self, _checked: bool = False) -> None:
+        """Cancel the selected run that waits, or the last one."""
+        if self._waiting:
+            self._waiting[self.ui.queueList.currentRow].cancel()
+
     def on_message_button(self, _checked: bool = False) -> None:
         """Do what the message offers."""
         message = self._message
@@ -203,14 +211,30 @@ class SegmentPanel(Panel):
     def on_event(self, event: Event) -> None:
         """Show progress and end of a run; runs for maps are shown in the Review section."""
         run = getattr(event, "run", None)
-        if run is None or run.only_maps:
+        if run is None:
+            return
+        self.fill_queue()
+        if run.only_maps:
             return
         if isinstance(event, RunStarted):
             self.show_running(event.run)
         elif isinstance(event, RunProgressed):
             progress_bar.show(self.ui.progress, event.progress)
-        else:
+        elif self.host.logic.session.running in (None, run):
             self.show_running(None)
+
+    def fill_queue(self) -> None:
+        """List the runs that wait, each with the number of those before it."""
+        session = self.host.logic.session
+        self._waiting = tuple(run for run in session.runs if run is not session.running)
+        self.ui.queueList.clear()
+        for before, run in enumerate(session.runs):
+            if run in self._waiting:
+                image = None if run.key is None else session.image(run.key).name
+                name = messages.run_name(run, image)
+                self.ui.queueList.addItem(messages.waiting_text(name, before))
+        for widget in (self.ui.queueList, self.ui.cancelWaitingButton):
+            widget.setVisible(bool(self._waiting))
 
     def show_running(self, run: Run | None) -> None:
         """Show progress and Cancel during a run."""

@@ -108,9 +108,10 @@ class UncertaintyPanel(Panel):
 
     @property
     def _running(self) -> Run | None:
-        """The run that computes a map; None without one."""
-        run = self.host.logic.session.running
-        return run if run is not None and run.only_maps else None
+        """The run that computes a map of the chosen image, or waits; None without one."""
+        key = None if self.host.current is None else self.host.current.key
+        runs = self.host.logic.session.runs
+        return next((run for run in runs if run.only_maps and run.key == key), None)
 
     # Actions of the user
 

@@ -1,4 +1,4 @@
-"""Follow a run and merge its result with its image.
+"""Start runs one after another, and merge their results with their images.
 
 Results are merged in a thread and put in place in the viewer's thread: merging a long cine takes
 some tenths of a second, in which a window would not respond.
@@ -7,11 +7,11 @@ some tenths of a second, in which a window would not respond.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
-from napari_flomo.errors import Problem, describe
-from napari_flomo.jobs import Busy, Progress, State
+from napari_flomo.errors import FlomoError, Problem, describe
+from napari_flomo.jobs import Job, Progress, State
 from napari_flomo.session import editing
 from napari_flomo.session.events import (
     Event,
@@ -19,6 +19,7 @@ from napari_flomo.session.events import (
     RunFailed,
     RunFinished,
     RunProgressed,
+    RunQueued,
     RunStarted,
 )
 from napari_flomo.session.image_state import OpenImage
@@ -37,11 +38,16 @@ MERGE_ATTEMPTS = 3
 Dispatch = Callable[[Callable[[], None]], None]
 
 
-class RunFollower:
-    """Follows one run at a time: ``running``, until its result is merged.
+class RunQueue:
+    """Starts runs in the order in which they were added.
 
     ``dispatch`` passes a function on to the viewer's thread, where ``notify`` is called with the
-    events of the run.
+    events of the runs.
+
+    Attributes
+    ----------
+    running
+        The run in progress, until its result is merged.
     """
 
     def __init__(
@@ -54,25 +60,67 @@ class RunFollower:
         self._images = images
         self._notify = notify
         self._closed = False
+        self._waiting: list[tuple[Run, Callable[[Run], object]]] = []
         self.running: Run | None = None
 
-    def check_idle(self) -> None:
-        """Raise `Busy` while a run is in progress."""
-        if self.running is not None:
-            what = "A segmentation" if self.running.task == "segment" else "Other work"
-            raise Busy(f"{what} is under way; wait until it is done, or cancel it first.")
+    @property
+    def waiting(self) -> tuple[Run, ...]:
+        """The runs that are not started yet, the next one first."""
+        return tuple(run for run, _start in self._waiting)
 
-    def follow(self, run: Run) -> Run:
-        """Report the progress of a run, merge its result and report its end; return it."""
+    def add(self, run: Run, start: Callable[[Run], object]) -> Run:
+        """Call ``start(run)`` as soon as nothing else runs; return the run.
+
+        Raises `FlomoError` if it cannot be started now.
+        """
+        if self.running is None:
+            self._begin(run, start)
+        else:
+            run._start(0, self._cancel_waiting)
+            self._waiting.append((run, start))
+            self._notify(RunQueued(run))
+        return run
+
+    def cancel_all(self, key: str) -> None:
+        """Cancel all runs on an image."""
+        self._drop(run for run in self.waiting if run.key == key)
+        if self.running is not None and self.running.key == key:
+            self.running.cancel()
+
+    def close(self) -> None:
+        """Drop the runs that wait, and the result of that in progress."""
+        self._closed = True
+        waiting, self._waiting = self.waiting, []
+        for run in waiting:
+            run._settle(State.CANCELLED)
+
+    def _begin(self, run: Run, start: Callable[[Run], object]) -> None:
+        start(run)
         self.running = run
         self._notify(RunStarted(run))
         run.on_progress(lambda progress: self._dispatch(lambda: self._progressed(run, progress)))
         run._on_outcome(self._merge)
-        return run
 
-    def close(self) -> None:
-        """Drop the result of a run in progress."""
-        self._closed = True
+    def _begin_next(self) -> None:
+        while self.running is None and self._waiting:
+            run, start = self._waiting.pop(0)
+            if run.cancelling:
+                self._end(run, State.CANCELLED, None)
+                continue
+            try:
+                self._begin(run, start)
+            except FlomoError as error:
+                self._end(run, State.FAILED, describe(error))
+
+    def _cancel_waiting(self, job: Job) -> None:
+        """End a run that waits; one that has started meanwhile is cancelled there."""
+        self._dispatch(lambda: self._drop(run for run in self.waiting if run is job))
+
+    def _drop(self, runs: Iterable[Run]) -> None:
+        dropped = tuple(runs)
+        self._waiting = [one for one in self._waiting if one[0] not in dropped]
+        for run in dropped:
+            self._end(run, State.CANCELLED, None)
 
     def _progressed(self, run: Run, progress: Progress) -> None:
         if self.running is run:
@@ -126,6 +174,7 @@ class RunFollower:
         else:
             run._settle(State.FAILED, problem)
             self._notify(RunFailed(run, problem))
+        self._begin_next()
 
 
 def _merged(image: OpenImage, run: Run, outcome: Outcome) -> MergedResult | Problem:
