@@ -227,3 +227,18 @@ def test_selftest_steps(driver, program, monkeypatch):
         program.slice_view("Red")
         step()
     assert selftest.STEPS[4].__name__ == "edit_and_undo"
+
+
+def test_an_implausible_label_is_listed_and_shown(driver, oblique):
+    review = driver.panel.review.ui
+    node = add_volume(oblique)
+    driver.run(node)
+    scene_image = driver.panel.current
+    before = review.flagList.count
+    paint(scene_image.results.segmentation, 3, corner(oblique.data.shape, 0, 5), node)
+    driver.wait(lambda: not scene_image.painted_frames)
+    driver.wait(lambda: review.flagList.count > before)
+    texts = [review.flagList.item(row).text() for row in range(review.flagList.count)]
+    row = texts.index("Slice 1: The wall is missing at 100 % of the border of the left ventricle.")
+    review.flagList.setCurrentRow(row)
+    assert driver.panel.logic.adapter.position(scene_image.key) == (0, 0)

@@ -23,6 +23,7 @@ from napari_flomo.session import (
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.panels.base import PanelHost
+    from napari_flomo.measures import Flag
 
 EDITOR_TAG = "FLoMoSegmentation"
 
@@ -37,6 +38,8 @@ class ReviewPanel(Panel):
         table.setColumnCount(len(messages.REVIEW_COLUMNS))
         table.setHorizontalHeaderLabels([title for title, _tip in messages.REVIEW_COLUMNS])
         table.connect("cellClicked(int,int)", self.on_row)
+        self.flags: tuple[Flag, ...] = ()
+        ui.flagList.connect("currentRowChanged(int)", self.on_flag)
         ui.contours.setChecked(host.logic.presenter.contours)
         ui.contours.connect("toggled(bool)", host.logic.presenter.show_contours)
         ui.nextButton.connect("clicked(bool)", self.on_next)
@@ -65,6 +68,7 @@ class ReviewPanel(Panel):
         if current is None or review is None:
             self.slices = ()
             table.setRowCount(0)
+            self.show_flags((), False)
             return
         self.slices = review.order
         table.setRowCount(len(self.slices))
@@ -78,6 +82,20 @@ class ReviewPanel(Panel):
                     item.setText(text)
         if review.current in self.slices:
             table.selectRow(self.slices.index(review.current))
+        self.show_flags(self.host.logic.session.flags(current.key), current.nodes.n_frames > 1)
+
+    def show_flags(self, flags: tuple[Flag, ...], moving: bool) -> None:
+        """List what contradicts anatomy; ``moving`` if the image has frames."""
+        rows = self.ui.flagList
+        rows.setVisible(bool(flags))
+        if flags == self.flags:
+            return
+        self.flags = ()  # a row that is added becomes the current one
+        rows.clear()
+        for flag in flags:
+            rows.addItem(qt.QListWidgetItem(messages.flag_text(flag, moving)))
+        rows.setCurrentRow(-1)
+        self.flags = flags
 
     def refresh_editor(self) -> None:
         """Open the labels of the chosen image in the Segment Editor."""
@@ -95,6 +113,13 @@ class ReviewPanel(Panel):
         """Go to the slice of a row."""
         index = self.slices[row]
         self._step(lambda key: self.host.logic.presenter.go_to(key or "", index))
+
+    def on_flag(self, row: int) -> None:
+        """Go to the slice of a flag."""
+        flag = self.flags[row] if 0 <= row < len(self.flags) else None
+        if flag is not None and flag.frame is not None and flag.slice is not None:
+            index = SliceIndex(flag.frame, flag.slice)
+            self._step(lambda key: self.host.logic.presenter.go_to(key or "", index))
 
     def on_next(self, _checked: bool = False) -> None:
         """Go to the next slice of the review."""
