@@ -23,9 +23,9 @@ CHOOSE = ("Folder…", "Choose a folder of studies: image files and DICOM folder
 REFRESH = ("Refresh", "Look for new, changed and removed files again")
 NEXT = ("Next study", "Save this study and open the next (Page Down)")
 PREVIOUS = ("Previous study", "Save this study and open the one before (Page Up)")
-ONLY_OPEN = ("Only those not accepted", "Show and open only studies that are not accepted yet")
+ONLY_OPEN = ("Hide accepted", "Show and open only studies that are not accepted yet")
 BY_FOLDER = (
-    "Name DICOM images by folder",
+    "Names by folder",
     "Name DICOM images, and the files suggested for them, after their folder. Otherwise the name "
     "is made of modality, series number and sequence, and holds no patient data",
 )

@@ -16,7 +16,7 @@ from qtpy.QtCore import Qt
 from napari_flomo.session import messages
 from napari_flomo.volumes import Volume
 
-PANELS = ("Segment", "Review", "Learn", "Models")
+PANELS = ("Segment", "Review", "Studies", "Learn", "Models")
 
 
 def test_one_message_at_the_top_of_every_panel(

@@ -22,7 +22,7 @@ from napari_flomo.volumes import Volume
 from napari_flomo.widgets.docking import dock_of
 from napari_flomo.widgets.fitting import FittingArea, controls
 
-NAMES = ("Segment", "Review", "Learn", "Models")
+NAMES = ("Segment", "Review", "Studies", "Learn", "Models")
 NARROWEST = 280
 
 
@@ -102,7 +102,7 @@ def test_one_of_each_in_tabs(bench: Any) -> None:
         return [one for one in found if one.isVisible() and one.windowTitle() in NAMES]
 
     assert {one.windowTitle() for one in docks()} == {"Segment", "Review"}
-    for command in ("learn", "models", "review", "segment", "review"):
+    for command in ("learn", "models", "review", "studies", "segment", "review"):
         app.commands.execute_command(f"napari-flomo.{command}").result()
         bench.qtbot.wait(50)
         (front,) = [one for one in docks() if not one.visibleRegion().isEmpty()]
