@@ -63,6 +63,10 @@ class VoxelCounts:
         for position, code in enumerate(self.codes):
             self._counts[frame, slice_, position] = np.count_nonzero(pixels == code)
 
+    def slice_voxels(self, code: int, frame: int, slice_: int) -> int:
+        """Return the voxels of a label in a slice of a frame."""
+        return int(self._counts[frame, slice_, self.codes.index(code)])
+
     def voxels(self, code: int, frame: int) -> int:
         """Return the voxels of a label in a frame."""
         return int(self._counts[frame, :, self.codes.index(code)].sum())

@@ -57,9 +57,11 @@ from napari_flomo.session.naming import image_name
 from napari_flomo.session.phases import review_note
 from napari_flomo.session.preferences import Preferences
 from napari_flomo.session.presenter import Presenter
+from napari_flomo.session.queue_filter import QueueFilter
 from napari_flomo.session.recovery import note_of
 from napari_flomo.session.reporting import report_of
 from napari_flomo.session.review import Review, SliceIndex, SliceState
+from napari_flomo.session.review_queue import listed, progress_of
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
 from napari_flomo.session.session import Session
@@ -92,6 +94,7 @@ __all__ = [
     "Presenter",
     "Problem",
     "Progress",
+    "QueueFilter",
     "RestoreEnded",
     "RestoreProgressed",
     "Review",
@@ -119,8 +122,10 @@ __all__ = [
     "cine_messages",
     "continue_from",
     "image_name",
+    "listed",
     "messages",
     "note_of",
+    "progress_of",
     "python_spawner",
     "report_of",
     "review_note",

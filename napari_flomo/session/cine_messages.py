@@ -17,6 +17,7 @@ from napari_flomo.measures import (
     VentriclePhases,
     VolumeCurve,
 )
+from napari_flomo.session.queue_filter import Frames, States
 
 PHASE_NAMES: Mapping[Phase, str] = {"ED": "end diastole", "ES": "end systole"}
 
@@ -36,6 +37,18 @@ PHASE_CHOICES: tuple[tuple[str, Phase, tuple[Side, ...]], ...] = (
     ("End systole of the right ventricle only", "ES", ("right",)),
 )
 """Title, phase and ventricles of the entries that set a phase to the frame on the screen."""
+
+LIST = ("List", "Choose which slices are listed and visited")
+"""Title and tooltip of the choices of the queue."""
+QUEUE_FRAMES: tuple[tuple[str, Frames], ...] = (
+    ("ED and ES, slice by slice", "phases"),
+    ("All frames, the most uncertain first", "all"),
+)
+QUEUE_STATES: tuple[tuple[str, States], ...] = (
+    ("All states", "all"),
+    ("Not accepted", "open"),
+)
+ANY_STRUCTURE = "All structures"
 
 CURVE_TIP = (
     "Volumes of the structures in all frames; click a frame to go there, drag ED and ES to set "

@@ -15,6 +15,7 @@ from napari_flomo.measures import HeartFlags, HeartPhases, VoxelCounts
 from napari_flomo.session.activity import ActivityTimer
 from napari_flomo.session.autosave import Autosave
 from napari_flomo.session.events import CorrectionKept
+from napari_flomo.session.queue_filter import QueueFilter
 from napari_flomo.session.review import Review, SliceIndex
 from napari_flomo.session.steps import Steps
 from napari_flomo.volumes import Volume
@@ -52,6 +53,8 @@ class OpenImage:
         Review of the slices; None before the first run.
     shapes
         What `findings.flags_of` knows of the slices; None before it is asked.
+    queue
+        Which slices the user reviews.
     counts
         Voxels of each label in each slice; None before the first run.
     phases
@@ -87,6 +90,7 @@ class OpenImage:
     spare: NDArray[np.integer] | None = field(default=None, repr=False)
     locked: frozenset[int] = field(default_factory=frozenset)
     review: Review | None = None
+    queue: QueueFilter = field(default_factory=QueueFilter)
     counts: VoxelCounts | None = None
     shapes: HeartFlags | None = None
     phases: HeartPhases = field(default_factory=HeartPhases)

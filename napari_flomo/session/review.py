@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -80,11 +80,11 @@ class Review:
         """Return the number of strokes on a slice."""
         return self._edits.get(self._known(index), 0)
 
-    def progress(self) -> list[tuple[SliceState, int]]:
-        """Return state and number of strokes of all slices, in order."""
+    def progress(self, slices: Iterable[SliceIndex]) -> list[tuple[SliceState, int]]:
+        """Return state and number of strokes of slices."""
         return [
             (self._states.get(index, SliceState.OPEN), self._edits.get(index, 0))
-            for index in self._order
+            for index in slices
         ]
 
     def go_to(self, index: SliceIndex) -> SliceIndex:
@@ -101,23 +101,28 @@ class Review:
             self._states[index] = SliceState.SEEN
         return index
 
-    def next(self) -> SliceIndex | None:
-        """Move to the next slice that is not accepted, around the end; None if all are."""
-        start = -1 if self._current is None else self._order.index(self._current)
-        around = (*self._order[start + 1 :], *self._order[: start + 1])
+    def next(self, queue: Sequence[SliceIndex] | None = None) -> SliceIndex | None:
+        """Move to the next slice that is not accepted, around the end; None if all are.
+
+        ``queue`` are the slices to visit in order, by default all of them.
+        """
+        slices = tuple(self._order if queue is None else queue)
+        start = slices.index(self._current) if self._current in slices else -1
+        around = (*slices[start + 1 :], *slices[: start + 1])
         for index in around:
             if self.state(index) is not SliceState.ACCEPTED:
                 return self.go_to(index)
         return None
 
-    def previous(self) -> SliceIndex | None:
-        """Move one slice back in the order, whatever its state; None at the first."""
-        if self._current is None or self._current == self._order[0]:
+    def previous(self, queue: Sequence[SliceIndex] | None = None) -> SliceIndex | None:
+        """Move one slice back, whatever its state; None at the first; see `next`."""
+        slices = tuple(self._order if queue is None else queue)
+        if self._current not in slices or self._current == slices[0]:
             return None
-        return self.go_to(self._order[self._order.index(self._current) - 1])
+        return self.go_to(slices[slices.index(self._current) - 1])
 
-    def accept(self) -> SliceIndex | None:
-        """Accept the current slice and move to the next; returns where to go, None if finished.
+    def accept(self, queue: Sequence[SliceIndex] | None = None) -> SliceIndex | None:
+        """Accept the current slice and move to the next, see there; None if finished.
 
         Raises
         ------
@@ -127,7 +132,7 @@ class Review:
         if self._current is None:
             raise FlomoError("No slice is under review; choose one in the list first.")
         self._states[self._current] = SliceState.ACCEPTED
-        return self.next()
+        return self.next(queue)
 
     def set_state(self, index: SliceIndex, *, accepted: bool) -> None:
         """Accept a slice, or mark it as seen, without going there."""

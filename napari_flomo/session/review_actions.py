@@ -8,6 +8,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.session import messages
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.review import Review, SliceIndex, SliceState
+from napari_flomo.session.review_queue import queue_of
 
 
 def review_of(image: OpenImage) -> Review:
@@ -23,7 +24,7 @@ def accept(image: OpenImage) -> SliceIndex | None:
     Raises `FlomoError` if no slice is current.
     """
     review = review_of(image)
-    index, following = review.current, review.accept()
+    index, following = review.current, review.accept(queue_of(image))
     assert index is not None
     image.confirmed.add(index)
     image.reopened.discard(index)

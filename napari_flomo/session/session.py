@@ -32,10 +32,12 @@ from napari_flomo.session.findings import curves_of, flags_of, heart_of
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.observers import Observers
 from napari_flomo.session.phases import Phases
+from napari_flomo.session.queue_filter import QueueFilter
 from napari_flomo.session.recalling import EarlierReviews
 from napari_flomo.session.recovery import Restored
 from napari_flomo.session.review import SliceIndex
 from napari_flomo.session.review_actions import review_of
+from napari_flomo.session.review_queue import queue_of
 from napari_flomo.session.run_queue import Dispatch, RunQueue
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
@@ -317,11 +319,16 @@ class Session:
 
     def next_slice(self, key: str) -> SliceIndex | None:
         """Move to the next uncertain slice and return it; None if all are accepted."""
-        return self._reviewed(key, review_of(self.image(key)).next())
+        return self._reviewed(key, review_of(self.image(key)).next(queue_of(self.image(key))))
 
     def previous_slice(self, key: str) -> SliceIndex | None:
         """Move back in the review and return the slice; None at the first."""
-        return self._reviewed(key, review_of(self.image(key)).previous())
+        return self._reviewed(key, review_of(self.image(key)).previous(queue_of(self.image(key))))
+
+    def set_queue(self, key: str, queue: QueueFilter) -> None:
+        """Choose which slices of an image are reviewed, and in which order."""
+        self.image(key).queue = queue
+        self.notify(ReviewChanged(key))
 
     def go_to(self, key: str, index: SliceIndex) -> SliceIndex | None:
         """Move to a slice of the review and return it."""

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from napari_flomo.measures import PHASES, HeartCodes, Phase, Side
 from napari_flomo.session import cine_messages, structure_colours
+from napari_flomo.widgets.queue_button import QueueButton
 from napari_flomo.widgets.volume_plot import VolumePlot
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class CineBox(QWidget):
         self.set_button.setToolTip(cine_messages.SET_PHASE[1])
         self.set_button.setMenu(self.menu)
         row.addWidget(self.set_button, 1)
+        self.queue_button = QueueButton(viewer_state)
+        row.addWidget(self.queue_button, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.plot)

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_flomo.session import Review, SliceIndex, SliceState, messages
+from napari_flomo.session import OpenImage, SliceIndex, SliceState, listed, messages
 from napari_flomo.widgets.fitting import CELL_MARGIN, fit_columns, longest_word
 
 _SYMBOLS = {str(SliceState.OPEN): "", str(SliceState.SEEN): "•", str(SliceState.ACCEPTED): "✓"}
@@ -24,7 +24,7 @@ _SLICE, _STATE = 0, 2
 
 
 class ReviewList(QTableWidget):
-    """One row for each segmented slice, the most uncertain first."""
+    """One row for each slice that the user reviews."""
 
     chosen = Signal(object)
     """A `SliceIndex` was clicked."""
@@ -35,8 +35,8 @@ class ReviewList(QTableWidget):
             item = QTableWidgetItem(title)
             item.setToolTip(tip)
             self.setHorizontalHeaderItem(column, item)
-        self.setToolTip("Slices, the most uncertain first; click one to go there")
-        self.setAccessibleName("Slices, the most uncertain first")
+        self.setToolTip("Slices to review; click one to go there")
+        self.setAccessibleName("Slices to review")
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setItemDelegateForColumn(_STATE, _ShortState(self))
         self.verticalHeader().setVisible(False)
@@ -54,13 +54,15 @@ class ReviewList(QTableWidget):
         self._shown: tuple[object, ...] = ()
         self._progress: list[tuple[SliceState, int]] = []
 
-    def show_review(self, review: Review | None, moving: bool) -> None:
-        """Show a review; ``moving`` where there are frames to be named."""
-        before, self.slices = self.slices, () if review is None else review.order
+    def show_review(self, image: OpenImage | None) -> None:
+        """Show the review of an image."""
+        review = None if image is None else image.review
+        moving = image is not None and "frames" in image.volume.axes
+        before, self.slices = self.slices, () if image is None else listed(image)
         if self._shown != (review, moving, self.slices):
             self._shown, self._progress = (review, moving, self.slices), []
         self.setRowCount(len(self.slices))
-        progress = [] if review is None else review.progress()
+        progress = [] if review is None else review.progress(self.slices)
         known, self._progress = self._progress, progress
         for row, index in enumerate(self.slices):
             assert review is not None

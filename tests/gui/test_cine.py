@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("napari", reason="napari is not installed")
 
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPoint, Qt, QTimer
 
 from napari_flomo.session import SliceIndex
 from napari_flomo.volumes import Volume
@@ -76,3 +76,21 @@ def test_only_a_cine_has_a_curve(bench: Any, make_heart: Callable[..., Volume]) 
     bench.add(make_heart(), "stack")
     bench.run()
     assert not bench.review.cine.isVisible()
+
+
+def test_the_list_shows_end_diastole_and_end_systole(bench: Any, cine: Any) -> None:
+    table, button = bench.review.list, bench.review.cine.queue_button
+    assert [table.item(row, 0).text() for row in (0, 3)] == ["1, frame 2", "1, frame 3"]
+    assert bench.review.title.text().startswith("0 of 6 accepted")
+    bench.click(bench.review.next_button)
+    assert bench.viewer_state.position(cine) == SliceIndex(1, 0)
+
+    def choose() -> None:
+        bench.qtbot.keyClick(button.choices, Qt.Key.Key_Down)
+        bench.qtbot.keyClick(button.choices, Qt.Key.Key_Down)
+        bench.qtbot.keyClick(button.choices, Qt.Key.Key_Return)
+
+    QTimer.singleShot(100, choose)
+    bench.click(button)
+    bench.qtbot.waitUntil(lambda: table.rowCount() == 9)
+    assert bench.review.title.text().startswith("0 of 9 accepted")

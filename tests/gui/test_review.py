@@ -15,7 +15,7 @@ pytest.importorskip("napari", reason="napari is not installed")
 from qtpy import QtWidgets
 from qtpy.QtCore import QPoint, Qt, QTimer
 
-from napari_flomo.session import SliceIndex, SliceState
+from napari_flomo.session import QueueFilter, SliceIndex, SliceState
 from napari_flomo.volumes import Volume
 from napari_flomo.widgets import overlay
 from napari_flomo.widgets.keys import SHORTCUTS
@@ -33,6 +33,7 @@ def reviewed(bench: Any, make_volume: Callable[..., Volume]) -> Any:
     entry = bench.add(volume.with_data(data), "cine")
     bench.segment.form.scope.value = "all"
     bench.run()
+    bench.viewer_state.session.set_queue(entry.key, QueueFilter("all"))
     return entry
 
 
@@ -80,7 +81,7 @@ def test_accept_to_the_end(bench: Any, reviewed: Any) -> None:
         bench.click(bench.review.accept_button)
     assert review.finished
     assert "12 of 12 accepted" in bench.review.title.text()
-    assert "Every slice is accepted" in bench.review.message.text.text()
+    assert "Every slice of the list is accepted" in bench.review.message.text.text()
 
 
 def test_keys(bench: Any, reviewed: Any) -> None:

@@ -21,6 +21,7 @@ from napari_flomo.session import (
     RunFinished,
     SliceIndex,
     messages,
+    progress_of,
 )
 from napari_flomo.volumes import suffix_of
 from napari_flomo.widgets import dicom_export, saving
@@ -128,11 +129,11 @@ class ReviewPanel(Panel):
         if image is None or review is None:
             title = "Nothing to review yet: segment an image first."
         else:
-            title = f"{review.accepted} of {len(review.order)} accepted: {image.name}"
+            accepted, count = progress_of(image)
+            title = f"{accepted} of {count} accepted: {image.name}"
         self.title.setText(title)
         self.title.setToolTip(title)
-        moving = image is not None and "frames" in image.volume.axes
-        self.list.show_review(review, moving)
+        self.list.show_review(image)
         for one in (self.previous_button, self.accept_button, self.next_button):
             one.setEnabled(review is not None)
         entry = self.viewer_state.current
@@ -225,11 +226,12 @@ class ReviewPanel(Panel):
             self.refresh()
         elif isinstance(event, CorrectionKept):
             self._show_kept()
-        elif isinstance(event, LocksChanged | PhasesChanged):
+        elif isinstance(event, PhasesChanged):
+            self.refresh()
+        elif isinstance(event, LocksChanged):
             self.structures.refresh()
-            self.cine.refresh()
         elif isinstance(event, LabelsChanged) and image is not None and event.key == image.key:
-            self.list.show_review(image.review, "frames" in image.volume.axes)
+            self.list.show_review(image)
             self.structures.refresh()
             self.cine.refresh()
             self._later.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import qt
@@ -16,8 +17,11 @@ from napari_flomo.session import (
     CorrectionKept,
     Event,
     LabelsChanged,
+    PhasesChanged,
     ReviewChanged,
     SliceIndex,
+    cine_messages,
+    listed,
     messages,
 )
 
@@ -42,6 +46,9 @@ class ReviewPanel(Panel):
         ui.flagList.connect("currentRowChanged(int)", self.on_flag)
         ui.contours.setChecked(host.logic.presenter.contours)
         ui.contours.connect("toggled(bool)", host.logic.presenter.show_contours)
+        for title, _frames in cine_messages.QUEUE_FRAMES:
+            ui.queueBox.addItem(title)
+        ui.queueBox.connect("activated(int)", self.on_queue)
         ui.nextButton.connect("clicked(bool)", self.on_next)
         ui.previousButton.connect("clicked(bool)", self.on_previous)
         ui.acceptButton.connect("clicked(bool)", self.on_accept)
@@ -62,15 +69,16 @@ class ReviewPanel(Panel):
         self.phases.refresh()
 
     def fill_table(self) -> None:
-        """List the slices, the most uncertain first."""
+        """List the slices that the user reviews."""
         current, table = self.host.current, self.ui.reviewTable
+        self.ui.queueBox.setVisible(current is not None and current.nodes.n_frames > 1)
         review = None if current is None else self.host.logic.session.image(current.key).review
         if current is None or review is None:
             self.slices = ()
             table.setRowCount(0)
             self.show_flags((), False)
             return
-        self.slices = review.order
+        self.slices = listed(self.host.logic.session.image(current.key))
         table.setRowCount(len(self.slices))
         for row, index in enumerate(self.slices):
             texts = messages.review_row(review, index, current.nodes.n_frames > 1)
@@ -121,6 +129,14 @@ class ReviewPanel(Panel):
             index = SliceIndex(flag.frame, flag.slice)
             self._step(lambda key: self.host.logic.presenter.go_to(key or "", index))
 
+    def on_queue(self, row: int) -> None:
+        """List other slices."""
+        current, session = self.host.current, self.host.logic.session
+        if current is not None:
+            _title, frames = cine_messages.QUEUE_FRAMES[row]
+            queue = replace(session.image(current.key).queue, frames=frames)
+            session.set_queue(current.key, queue)
+
     def on_next(self, _checked: bool = False) -> None:
         """Go to the next slice of the review."""
         self._step(self.host.logic.presenter.next)
@@ -145,7 +161,7 @@ class ReviewPanel(Panel):
 
     def on_event(self, event: Event) -> None:
         """Update the table, or the number of corrections in the store."""
-        if isinstance(event, LabelsChanged | ReviewChanged):
+        if isinstance(event, LabelsChanged | PhasesChanged | ReviewChanged):
             if self.host.current is not None and event.key == self.host.current.key:
                 self.fill_table()
         elif isinstance(event, CorrectionKept):
