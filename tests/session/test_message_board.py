@@ -31,7 +31,7 @@ def stroke(session: Session, key: str) -> None:
 
 
 def run(session: Session, key: str) -> None:
-    session._notify(RunStarted(Run("segment", key=key)))
+    session.notify(RunStarted(Run("segment", key=key)))
 
 
 @pytest.mark.parametrize(
@@ -43,10 +43,10 @@ def run(session: Session, key: str) -> None:
         (lambda session, board: run(session, "image-2"), ALL),
         (lambda session, board: session.lock("image-1", 1), ALL - {Until.ACTION}),
         (
-            lambda session, board: session._notify(AutosaveChanged("image-1", None)),
+            lambda session, board: session.notify(AutosaveChanged("image-1", None)),
             ALL - {Until.SAVED},
         ),
-        (lambda session, board: session._notify(AutosaveChanged("image-1", "full")), ALL),
+        (lambda session, board: session.notify(AutosaveChanged("image-1", "full")), ALL),
         (lambda session, board: session.remove("image-1"), set()),
         (lambda session, board: session.remove("image-2"), ALL),
         (lambda session, board: board.choose("image-2"), set()),
