@@ -68,6 +68,7 @@ from napari_flomo.session.session import Session
 from napari_flomo.session.tools import IN_MILLIMETRES, TOOLS, ToolName, use_tool
 from napari_flomo.session.unsaved import UnsavedWork
 from napari_flomo.session.viewer import ViewerAdapter
+from napari_flomo.session.visibility import NotShown
 
 __all__ = [
     "IN_MILLIMETRES",
@@ -88,6 +89,7 @@ __all__ = [
     "LocksChanged",
     "Message",
     "MessageBoard",
+    "NotShown",
     "OpenImage",
     "PhasesChanged",
     "Preferences",

@@ -11,6 +11,7 @@ from napari_flomo.corrections import Journal
 from napari_flomo.errors import FlomoError
 from napari_flomo.measures import VoxelCounts
 from napari_flomo.session.autosave import Autosave, EditKind, OnProblem
+from napari_flomo.session.changes import update_edits
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.provenance import provenance_of
 from napari_flomo.session.review import SliceIndex
@@ -37,7 +38,6 @@ def edit(
     image.require_segmentation()
     assert image.labels is not None
     assert image.counts is not None
-    assert image.review is not None
     if image.autosave is None:
         before = image.labels.data.copy()
         before.ravel()[indices] = old
@@ -45,21 +45,21 @@ def edit(
     image.spare = None
     image.autosave.record_change(kind, indices, old, new)
     image.labels.data.flat[indices] = new
+    image.undoable.clear()
     edited = slices_of(indices, image)
     for index in edited:
-        count_edit(image, index, kind)
+        measure_slice(image, index)
     image.activity.tick()
     return edited
 
 
-def count_edit(image: OpenImage, index: SliceIndex, kind: EditKind) -> None:
-    """Measure a slice again and count an edit of it."""
+def measure_slice(image: OpenImage, index: SliceIndex) -> None:
+    """Count the voxels and the edits of a slice again."""
     assert image.labels is not None
     assert image.counts is not None
-    assert image.review is not None
     at = tuple(index) if "frames" in image.labels.axes else (index.slice,)
     image.counts.update(index.frame, index.slice, image.labels.data[at])
-    image.review.count_edit(index, 1 if kind == "stroke" else -1)
+    update_edits(image, index)
 
 
 def replace_labels(image: OpenImage, labels: NDArray[Any]) -> None:
@@ -79,6 +79,8 @@ def replace_labels(image: OpenImage, labels: NDArray[Any]) -> None:
     changed = image.labels.with_data(np.asarray(labels), axes=image.labels.axes)
     counts = VoxelCounts.of(changed, image.counts.codes)
     image.labels, image.counts, image.spare = changed, counts, None
+    image.undoable.clear()
+    update_edits(image)
     record_difference(image, before)
 
 

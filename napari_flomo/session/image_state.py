@@ -63,6 +63,8 @@ class OpenImage:
         Slices that were accepted with their current labels in this session.
     reopened
         Slices that were reopened in this session.
+    undoable
+        Slices that were accepted since the labels last changed, in this order.
     activity
         Time that the person spent on the image.
     kept
@@ -96,6 +98,7 @@ class OpenImage:
     phases: HeartPhases = field(default_factory=HeartPhases)
     confirmed: set[SliceIndex] = field(default_factory=set)
     reopened: set[SliceIndex] = field(default_factory=set)
+    undoable: list[SliceIndex] = field(default_factory=list)
     activity: ActivityTimer = field(default_factory=ActivityTimer)
     kept: CorrectionKept | None = None
     autosave: Autosave | None = None

@@ -14,6 +14,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.measures import HeartPhases, VoxelCounts
 from napari_flomo.models import ModelCard, info
 from napari_flomo.segmentation import Segmentation
+from napari_flomo.session.changes import update_edits
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.overwrite import kept_slices
 from napari_flomo.session.phases import automatic_phases
@@ -158,6 +159,7 @@ def put_result(image: OpenImage, new: MergedResult) -> bool:
     image.review = Review(scores) if image.review is None else image.review.rescored(scores, mask)
     image.labels, image.counts, image.spare = new.labels, new.counts, new.spare
     image.phases = new.phases.keep(image.phases)
+    update_edits(image)
     image.confirmed = {index for index in image.confirmed if not mask[index]}
     image.brought_back = frozenset(index for index in image.brought_back if not mask[index])
     return True

@@ -18,6 +18,7 @@ from napari_flomo.session.events import CorrectionKept
 from napari_flomo.session.overwrite import Overwritten
 from napari_flomo.session.review import Review, SliceIndex
 from napari_flomo.session.runs import Run
+from napari_flomo.session.visibility import NotShown
 from napari_flomo.volumes import AXIS_NAMES, Volume, in_stored_order
 
 DISCLAIMER = "For research and education. Not a medical device."
@@ -40,7 +41,7 @@ REVIEW_COLUMNS = (
     ("Slice", "Number of the slice, counted from 1"),
     ("cm²", "Uncertainty of the slice, as an area of full uncertainty in square centimetres"),
     ("State", "Open, seen, or accepted by you"),
-    ("Edits", "Strokes you painted there"),
+    ("Edits", "Pixels whose label you changed"),
 )
 """Title and tooltip of the columns of the review table, see `review_row`."""
 
@@ -58,6 +59,11 @@ PROGRESS_TIP = "Progress and estimated remaining time"
 IMAGE_TIP = "Properties of the chosen image"
 CARD_TIP = "Structures, accuracy and licence of the model"
 
+ACCEPT = ("✓ Accept", "Accept this slice and go to the next one")
+"""Title and tooltip of the button, while the slice on the screen is not accepted."""
+TAKE_BACK = ("Take back", "This slice is accepted: mark it as not accepted again")
+"""Title and tooltip of the same button, while it is accepted."""
+
 PROMOTE = ("Use the new model", "Use the new model for segmentation from now on")
 """Title and tooltip of the button, as those of the next two."""
 KEEP_PARENT = ("Keep the old one", "Change nothing; the new model stays installed")
@@ -72,6 +78,16 @@ ALL_ACCEPTED = "Every slice of the list is accepted; save the labels to keep the
 ACCEPTED_OF = "A person accepted {} of {} slices."
 TOOL_CHANGED_NOTHING = "The tool changed nothing here."
 FIRST_IN_REVIEW = "This is the first slice of the list."
+STARTS_HERE = "The review starts here, at the first slice of the list; accept it to go on."
+NOT_SHOWN = {
+    NotShown.VOLUME_VIEW: "{} is shown in 3-D; slices are reviewed in the 2-D view.",
+    NotShown.OTHER_PLANE: "{} is shown in another plane than that of its slices.",
+    NotShown.OUTSIDE: "The view is outside {}, so none of its slices is shown.",
+    NotShown.IMAGE_HIDDEN: "{} is hidden, so none of its slices is shown.",
+    NotShown.IMAGE_COVERED: "{} is covered by another image.",
+    NotShown.LABELS_HIDDEN: "The labels of {} cannot be seen.",
+    NotShown.LABELS_REMOVED: "The labels of {} were deleted.",
+}
 EARLIER_UNREADABLE = "What you accepted of this image earlier cannot be read: {}"
 CANCELLED = "Cancelled; nothing was changed."
 PROMOTED = "{} is used for segmentation from now on."
@@ -196,6 +212,36 @@ def keep_title(found: Overwritten) -> str:
     kept, done = (found.accepted, "accepted") if found.accepted else (found.corrected, "corrected")
     slices = "slice" if len(kept) == 1 else f"{len(kept)} slices"
     return f"Keep the {slices} that you {done}"
+
+
+def not_shown_message(why: NotShown, name: str, key: str, show: Callable[[], object]) -> Message:
+    """Return why a slice can be neither accepted nor gone to; ``show`` shows the slices."""
+    tip = "Show the slices of this image and their labels"
+    choices = (Choice("Show the slices", show, tip),)
+    return Message(NOT_SHOWN[why].format(name), "warning", choices=choices, key=key)
+
+
+def other_labels_message(
+    layer: str, image: str, key: str, use: Callable[[], object] | None
+) -> Message:
+    """Return the message that strokes on a layer do not count; ``use`` has it reviewed instead."""
+    tip = "Review this layer in place of the one that was reviewed so far, which is hidden"
+    choices = () if use is None else (Choice("Use this layer", use, tip),)
+    text = f"{layer} is not the layer of {image} that is reviewed: strokes on it do not count."
+    return Message(text, "warning", choices=choices, key=key)
+
+
+def slice_text(index: SliceIndex, volume: Volume) -> str:
+    """Return the number of a slice, and of its frame if there are several, counted from 1."""
+    text = f"slice {index.slice + 1} of {volume.n_slices}"
+    frames = volume.n_frames
+    return text if frames == 1 else f"{text}, frame {index.frame + 1} of {frames}"
+
+
+def taken_back_text(index: SliceIndex, volume: Volume) -> str:
+    """Return the message that a slice is not accepted any more."""
+    text = slice_text(index, volume)
+    return f"{text[0].upper()}{text[1:]}, is not accepted any more."
 
 
 def problem_message(problem: Problem, on_cpu: Callable[[], object], key: str | None) -> Message:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from napari_flomo.session.changes import changes_of
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.review import SliceIndex, SliceState
 from napari_flomo.session.scope import Scope
@@ -29,20 +30,11 @@ class Overwritten:
         return self.accepted | self.corrected
 
 
-def corrected_slices(image: OpenImage) -> NDArray[np.bool_]:
-    """Return which slices differ from what the network proposed: booleans ``(frames, slices)``."""
-    shape = (image.volume.n_frames, image.volume.n_slices)
-    if image.labels is None or image.segmentation is None:
-        return np.zeros(shape, bool)
-    differs: NDArray[np.bool_] = image.labels.data != image.segmentation.labels.data
-    return differs.any(axis=(-2, -1)).reshape(shape)
-
-
 def overwritten_by(image: OpenImage, scope: Scope) -> Overwritten:
     """Return the slices that a person corrected or accepted and that a run would overwrite."""
     if image.review is None:
         return Overwritten()
-    corrected = corrected_slices(image)
+    corrected = changes_of(image) > 0
     inside = scope.mask(*corrected.shape)
     accepted = frozenset(
         index
@@ -54,8 +46,8 @@ def overwritten_by(image: OpenImage, scope: Scope) -> Overwritten:
 
 
 def consent(image: OpenImage, slices: Iterable[SliceIndex]) -> dict[SliceIndex, int]:
-    """Return slices that a run may overwrite, each with the edits that it has now."""
-    return {index: _edits(image, index) for index in slices}
+    """Return slices that a run may overwrite, each with a checksum of its labels now."""
+    return {index: _checksum(image, index) for index in slices}
 
 
 def kept_slices(
@@ -69,9 +61,12 @@ def kept_slices(
     if consented is None:
         return frozenset()
     found = overwritten_by(image, scope).all
-    return frozenset(one for one in found if consented.get(one) != _edits(image, one))
+    return frozenset(one for one in found if consented.get(one) != _checksum(image, one))
 
 
-def _edits(image: OpenImage, index: SliceIndex) -> int:
-    known = image.review is not None and index in image.review.order
-    return image.review.edits(index) if image.review is not None and known else 0
+def _checksum(image: OpenImage, index: SliceIndex) -> int:
+    """Return a number that is another one after an edit of the slice."""
+    if image.labels is None:
+        return 0
+    at = tuple(index) if "frames" in image.labels.axes else (index.slice,)
+    return zlib.crc32(np.ascontiguousarray(image.labels.data[at]).tobytes())

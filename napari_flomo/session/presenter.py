@@ -29,6 +29,7 @@ from napari_flomo.session.overwrite_question import overwrite_question
 from napari_flomo.session.phases import check_cine, review_note
 from napari_flomo.session.preferences import Preferences
 from napari_flomo.session.review import SliceIndex
+from napari_flomo.session.review_presenter import ReviewPresenter
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
 from napari_flomo.session.session import Session
@@ -36,7 +37,7 @@ from napari_flomo.session.unsaved_edits import UnsavedEdits
 from napari_flomo.session.viewer import ViewerAdapter
 
 
-class Presenter:
+class Presenter(ReviewPresenter):
     """Connects a session with a viewer: asks, starts runs, shows results and messages.
 
     Parameters
@@ -55,8 +56,7 @@ class Presenter:
     """
 
     def __init__(self, session: Session, viewer: ViewerAdapter, preferences: Preferences) -> None:
-        self._session = session
-        self._viewer = viewer
+        super().__init__(session, viewer)
         self._preferences = preferences
         self._retries: WeakKeyDictionary[Run, Callable[[], object]] = WeakKeyDictionary()
         self.unsaved = UnsavedEdits(session, viewer, self._show_and_select)
@@ -141,37 +141,6 @@ class Presenter:
         self._wanted[image.key] = name
         self._retries[run] = lambda: self.compute_map(key, name, "cpu", chosen_model)
         return run
-
-    # Review
-
-    def next(self, key: str | None) -> SliceIndex | None:
-        """Go to the next uncertain slice and return it; None if all are accepted."""
-        return self._go(key, self._session.next_slice, messages.ALL_ACCEPTED)
-
-    def previous(self, key: str | None) -> SliceIndex | None:
-        """Go back in the review and return the slice; None at the first."""
-        return self._go(key, self._session.previous_slice, messages.FIRST_IN_REVIEW, Until.MOMENT)
-
-    def go_to(self, key: str, index: SliceIndex) -> SliceIndex:
-        """Show a slice and make it the current one of the review, if it is part of that."""
-        self._viewer.go_to(key, index)
-        review = self._session.image(key).review
-        if review is not None and index in review.order:
-            self._session.go_to(key, index)
-        return index
-
-    def accept(self, key: str | None) -> SliceIndex | None:
-        """Accept the slice on the screen and go to the next; return that, None after the last.
-
-        Raises
-        ------
-        FlomoError
-            If there is no review, or the slice was not segmented.
-        """
-        image = self._reviewed(key)
-        self._viewer.read_labels(image.key)
-        self._session.go_to(image.key, self._viewer.position(image.key))
-        return self._go(key, self._session.accept, messages.ALL_ACCEPTED)
 
     # End diastole and end systole
 
@@ -293,6 +262,7 @@ class Presenter:
         self._show_labels(image.key)
         if image not in self._session.images:
             return  # the viewer closed it, because it was changed meanwhile
+        self.begin_review(image.key)
         if untouched:
             self._viewer.select_labels(image.key)
         remembered = self._preferences.review(image.hash)
@@ -304,22 +274,6 @@ class Presenter:
         self._session.earlier.search(image.key)
         if remarks := " ".join(remarks_of(image)):
             self._viewer.notify(Message(remarks, "warning", key=image.key, until=Until.RUN))
-
-    def _go(
-        self,
-        key: str | None,
-        step: Callable[[str], SliceIndex | None],
-        at_the_end: str,
-        until: Until = Until.ACTION,
-    ) -> SliceIndex | None:
-        image = self._reviewed(key)
-        self._viewer.read_labels(image.key)
-        index = step(image.key)
-        if index is None:
-            self._viewer.notify(Message(at_the_end, key=key, until=until))
-        else:
-            self._viewer.go_to(image.key, index)
-        return index
 
     def _show_labels(self, key: str) -> None:
         self._viewer.show_labels(key)
@@ -339,23 +293,6 @@ class Presenter:
         self._preferences.set_review(image.hash, review_note(image))
         choices = (Choice("Undo", self._attempt(undo), cine_messages.UNDO_PHASES_TIP),)
         self._viewer.notify(Message(text, choices=choices, key=image.key))
-
-    def _reviewed(self, key: str | None) -> OpenImage:
-        image = None if key is None else self._session.image(key)
-        if image is None or image.review is None:
-            raise FlomoError(messages.NOTHING_TO_REVIEW)
-        return image
-
-    def _attempt(self, action: Callable[[], object]) -> Callable[[], None]:
-        """Return an action that shows the message of a `FlomoError` instead of raising it."""
-
-        def attempt() -> None:
-            try:
-                action()
-            except FlomoError as error:
-                self._viewer.notify(Message(str(error), "warning"))
-
-        return attempt
 
 
 def _if_it_made(image: OpenImage, model: str) -> str:

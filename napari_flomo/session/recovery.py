@@ -14,6 +14,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.measures import HeartPhases, VoxelCounts
 from napari_flomo.models import ModelCard, info
 from napari_flomo.segmentation import Segmentation
+from napari_flomo.session.changes import count_changes
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.phases import automatic_phases
 from napari_flomo.session.provenance import provenance_of
@@ -91,10 +92,8 @@ def prepare(found: Replay, image: OpenImage | None = None) -> Restored:
     card = _card(found)
     scores = _scores(found)
     review = Review(scores)
-    for index in review.order:
-        at = tuple(index) if "frames" in found.labels.axes else (index.slice,)
-        if not np.array_equal(found.proposed.data[at], found.labels.data[at]):
-            review.count_edit(index)
+    edits = count_changes(found.labels.data, found.proposed.data)
+    review.set_edits(edits.reshape(scores.shape))
     for index in _accepted(found, review):
         review.set_state(index, accepted=True)
     manifest = {"model": {"name": card.name, "card_sha256": card.card_hash}}

@@ -44,7 +44,7 @@ class Review:
         if self._scores.ndim != 2:
             raise FlomoError("The scores of a review must be frames x slices; segment again.")
         self._states: dict[SliceIndex, SliceState] = {}
-        self._edits: dict[SliceIndex, int] = {}
+        self._edits = np.zeros(self._scores.shape, np.int64)
         self._current: SliceIndex | None = None
         self._order = self._sorted()
 
@@ -76,9 +76,13 @@ class Review:
         """Return the state of a slice."""
         return self._states.get(self._known(index), SliceState.OPEN)
 
+    def is_accepted(self, index: SliceIndex | None) -> bool:
+        """Return True if a slice is part of the review and accepted."""
+        return index is not None and self._states.get(index) is SliceState.ACCEPTED
+
     def edits(self, index: SliceIndex) -> int:
-        """Return the number of strokes on a slice."""
-        return self._edits.get(self._known(index), 0)
+        """Return how many pixels of a slice differ from what the network proposed."""
+        return int(self._edits[self._known(index)])
 
     def progress(self, slices: Iterable[SliceIndex]) -> list[tuple[SliceState, int]]:
         """Return state and number of strokes of slices."""
@@ -143,23 +147,22 @@ class Review:
         """Mark a slice as seen and no longer accepted."""
         self.set_state(index, accepted=False)
 
-    def count_edit(self, index: SliceIndex, by: int = 1) -> None:
-        """Count a stroke on a slice (``by=-1``: one undone); outside the review it is ignored."""
-        index = SliceIndex(*index)
-        if self._is_part(index):
-            self._edits[index] = max(self.edits(index) + by, 0)
+    def set_edits(self, changed: NDArray[np.integer], index: SliceIndex | None = None) -> None:
+        """Set the result of `count_changes`, of all slices or of one."""
+        self._edits[... if index is None else index] = changed
 
     def rescored(self, scores: NDArray[np.floating], scope: NDArray[np.bool_]) -> Review:
-        """Return the review after a new run; only slices outside its scope keep state and edits.
+        """Return the review after a new run; only slices outside its scope keep their state.
+
+        The caller sets the edits.
 
         ``scores`` are the merged ones of the whole image, ``scope`` is that of `Scope.mask`; both
         are ``(frames, slices)``.
         """
         review = Review(scores)
-        for mine, other in ((self._states, review._states), (self._edits, review._edits)):
-            for index, value in mine.items():
-                if review._is_part(index) and not scope[index]:
-                    other[index] = value  # type: ignore[assignment]
+        for index, state in self._states.items():
+            if review._is_part(index) and not scope[index]:
+                review._states[index] = state
         if self._current is not None and review._is_part(self._current):
             review._current = self._current
         return review
@@ -170,11 +173,15 @@ class Review:
             "shape": list(self._scores.shape),
             "current": None if self._current is None else list(self._current),
             "states": [[*index, state.value] for index, state in sorted(self._states.items())],
-            "edits": [[*index, count] for index, count in sorted(self._edits.items()) if count],
+            "edits": [
+                [*index, count] for index in sorted(self._order) if (count := self.edits(index))
+            ],
         }
 
     def restore(self, remembered: Mapping[str, Any]) -> None:
         """Restore what `to_dict` returned for the same image; change nothing if it does not fit.
+
+        Edits are not restored: they follow from the labels.
 
         Raises
         ------
@@ -184,7 +191,7 @@ class Review:
         try:
             fits = list(remembered["shape"]) == list(self._scores.shape)
             states = {_slice_index(row[:2]): SliceState(row[2]) for row in remembered["states"]}
-            edits = {_slice_index(row[:2]): int(row[2]) for row in remembered["edits"]}
+            edits = [_slice_index(row[:2]) for row in remembered["edits"]]
             now = remembered["current"]
             current = None if now is None else _slice_index(now)
             places = [*states, *edits, *([] if current is None else [current])]
@@ -194,7 +201,6 @@ class Review:
         if not fits:
             raise FlomoError("The remembered review belongs to another image; start over.")
         self._states = {index: state for index, state in states.items() if self._is_part(index)}
-        self._edits = {index: count for index, count in edits.items() if self._is_part(index)}
         self._current = current if current is not None and self._is_part(current) else None
 
     def _sorted(self) -> tuple[SliceIndex, ...]:
@@ -216,8 +222,8 @@ class Review:
         index = _slice_index(index)
         if not self._is_part(index):
             raise FlomoError(
-                f"Slice {index.slice} of frame {index.frame} was not segmented, so it is not part "
-                "of the review; segment it first."
+                f"Slice {index.slice + 1} of frame {index.frame + 1} was not segmented, so it is "
+                "not part of the review; segment it first."
             )
         return index
 

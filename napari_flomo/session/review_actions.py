@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import messages
 from napari_flomo.session.image_state import OpenImage
-from napari_flomo.session.review import Review, SliceIndex, SliceState
+from napari_flomo.session.review import Review, SliceIndex
 from napari_flomo.session.review_queue import queue_of
 
 
@@ -28,6 +28,7 @@ def accept(image: OpenImage) -> SliceIndex | None:
     assert index is not None
     image.confirmed.add(index)
     image.reopened.discard(index)
+    image.undoable.append(index)
     image.activity.tick()
     _record(image, index, accepted=True)
     return following
@@ -36,11 +37,12 @@ def accept(image: OpenImage) -> SliceIndex | None:
 def reopen(image: OpenImage, index: SliceIndex) -> bool:
     """Mark an accepted slice as not accepted; return True if it was accepted."""
     review, index = review_of(image), SliceIndex(*index)
-    if index not in review.order or review.state(index) is not SliceState.ACCEPTED:
+    if not review.is_accepted(index):
         return False
     review.reopen(index)
     image.confirmed.discard(index)
     image.reopened.add(index)
+    image.undoable = [other for other in image.undoable if other != index]
     _record(image, index, accepted=False)
     return True
 

@@ -228,7 +228,7 @@ class Session:
         old, new
             Labels before and after, one for each index.
         kind
-            ``"stroke"`` adds an edit to its slices; ``"undo"`` removes one.
+            How the journal records the change: ``"stroke"``, or ``"undo"`` for any other.
         step
             The step that an undo or redo leads to, one of `OpenImage.steps`; observers then get
             `StepRestored`.

@@ -11,7 +11,7 @@ import copy
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_flomo.session.editing import count_edit
+from napari_flomo.session.editing import measure_slice
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.review import SliceIndex
 from napari_flomo.session.review_actions import record_acceptances, reopen
@@ -26,6 +26,7 @@ def begin_step(image: OpenImage, labels: NDArray[np.integer] | None = None) -> N
     if image.labels is not None:
         last = image.labels.data.copy() if labels is None else labels
         image.steps.begin(_results_of(image, last))
+        image.undoable.clear()
 
 
 def go_to_step(
@@ -49,6 +50,7 @@ def go_to_step(
     image.segmentation, image.model = results.segmentation, results.model
     image.review, image.counts = copy.deepcopy(results.review), copy.deepcopy(results.counts)
     image.phases, image.confirmed = results.phases, set(results.confirmed)
+    image.undoable.clear()
     # What was accepted in the step that was left is accepted no longer, except that of another day.
     image.reopened = set(results.reopened) | (confirmed - image.confirmed - image.brought_back)
     if image.autosave is not None:
@@ -59,7 +61,7 @@ def go_to_step(
     differs = (image.labels.data != results.labels.data).any(axis=(-2, -1))
     for place in np.argwhere(differs.reshape(image.labels.n_frames, -1)):
         index = SliceIndex(*map(int, place))
-        count_edit(image, index, "undo")
+        measure_slice(image, index)
         reopen(image, index)
 
 

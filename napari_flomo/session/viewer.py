@@ -7,6 +7,7 @@ from typing import Protocol
 
 from napari_flomo.session.messages import Message
 from napari_flomo.session.review import SliceIndex
+from napari_flomo.session.visibility import NotShown
 from napari_flomo.volumes import Volume
 
 
@@ -40,7 +41,13 @@ class ViewerAdapter(Protocol):
         """Return the key of the image that is chosen now; None if that is not known cheaply."""
 
     def position(self, key: str) -> SliceIndex:
-        """Return the slice of an image that is on the screen."""
+        """Return the slice of an image that is on the screen, or the nearest one."""
+
+    def not_shown(self, key: str) -> NotShown | None:
+        """Return why the slices of an image or their labels cannot be seen; None if they can."""
+
+    def show_slices(self, key: str) -> None:
+        """Show the slices of an image and their labels, whatever `not_shown` says."""
 
     def go_to(self, key: str, index: SliceIndex) -> None:
         """Show a slice of an image."""

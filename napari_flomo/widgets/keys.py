@@ -9,6 +9,7 @@ from napari_flomo.errors import FlomoError
 
 if TYPE_CHECKING:
     import napari.viewer
+    from napari.layers import Labels
 
     from napari_flomo.widgets.viewer_state import ViewerState
 
@@ -24,7 +25,7 @@ def previous_uncertain(viewer: napari.viewer.Viewer) -> None:
 
 
 def accept(viewer: napari.viewer.Viewer) -> None:
-    """Accept the slice on the screen and go to the next."""
+    """Accept the slice on the screen and go to the next; take back an accepted one."""
     _attempt(viewer, lambda state: state.presenter.accept(state.key))
 
 
@@ -89,7 +90,7 @@ def previous_frame(viewer: napari.viewer.Viewer) -> None:
 SHORTCUTS: tuple[tuple[str, Callable[[napari.viewer.Viewer], None], str], ...] = (
     ("N", next_uncertain, "next uncertain slice"),
     ("Shift-N", previous_uncertain, "previous uncertain slice"),
-    ("A", accept, "accept the slice and go to the next"),
+    ("A", accept, "accept the slice and go to the next; on an accepted slice, take that back"),
     ("U", toggle_uncertainty, "show or hide the uncertainty"),
     ("Shift-C", toggle_contours, "show the labels as contours, or filled"),
     ("Shift-Right", next_frame, "next frame of a cine"),
@@ -102,18 +103,42 @@ SHORTCUTS: tuple[tuple[str, Callable[[napari.viewer.Viewer], None], str], ...] =
 """Key, command and title; napari itself uses none of these keys."""
 
 
+UNDO = "Control-Z"
+"""napari's key on a labels layer (Command on macOS)."""
+
+
 def bind(viewer_state: ViewerState) -> None:
     """Bind the shortcuts in the viewer's window, except keys that are bound already."""
     viewer = viewer_state.viewer
     for key, action, _title in SHORTCUTS:
-        if not any(str(bound) == str(_binding(key)) for bound in viewer.keymap):
+        if not _is_bound(viewer, key):
             viewer.bind_key(key, action)
+    if not _is_bound(viewer, UNDO):
+        viewer.bind_key(UNDO, lambda _viewer: _undo_accept(viewer_state))
+        viewer_state.current_changed.connect(lambda: _bind_undo(viewer_state))
+    _bind_undo(viewer_state)
 
 
-def _binding(key: str) -> object:
+def _bind_undo(viewer_state: ViewerState) -> None:
+    """Have Undo on the labels take back an acceptance first, if that was the last action."""
+
+    def undo(layer: Labels) -> None:
+        if not _undo_accept(viewer_state):
+            layer.undo()
+
+    for entry in viewer_state.entries:
+        if entry.labels is not None:
+            entry.labels.bind_key(UNDO, undo, overwrite=True)
+
+
+def _undo_accept(viewer_state: ViewerState) -> bool:
+    return viewer_state.presenter.undo_accept(viewer_state.key)
+
+
+def _is_bound(viewer: napari.viewer.Viewer, key: str) -> bool:
     from napari.utils.key_bindings import coerce_keybinding
 
-    return coerce_keybinding(key)
+    return any(str(bound) == str(coerce_keybinding(key)) for bound in viewer.keymap)
 
 
 def _step_label(viewer_state: ViewerState, by: int) -> None:

@@ -71,7 +71,7 @@ class LabelWatcher(QObject):
     shown
         Returns the region of the data that is on the screen.
     before
-        An equal copy of the data, which is kept; by default it is made.
+        The data to compare with first, which is kept; by default a copy of the present data.
     step
         The step of the session that the layer shows first.
 

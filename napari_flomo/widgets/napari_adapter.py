@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import Message, SliceIndex, messages, uncertainty_maps
-from napari_flomo.widgets import label_events, navigation, results
+from napari_flomo.widgets import label_events, navigation, results, visibility
 from napari_flomo.widgets.layers import KEY, Grid
 from napari_flomo.widgets.lazy_image import wants_computing
 
 if TYPE_CHECKING:
-    from napari_flomo.session import OpenImage
+    from napari_flomo.session import NotShown, OpenImage
     from napari_flomo.volumes import Volume
     from napari_flomo.widgets.image_layers import ImageLayers
     from napari_flomo.widgets.viewer_images import ViewerImages
@@ -51,6 +51,18 @@ class NapariAdapter:
     def position(self, key: str) -> SliceIndex:
         """Return the frame and slice of an image on the screen."""
         return self._images.position(self._entry(key))
+
+    def not_shown(self, key: str) -> NotShown | None:
+        """Return why the slices of an image or their labels cannot be seen; None if they can."""
+        entry = self._entry(key)
+        return visibility.not_shown(self._images.viewer, entry, self._images.order(entry))
+
+    def show_slices(self, key: str) -> None:
+        """Turn the view to the slices of an image, and show its labels above other images."""
+        entry = self._entry(key)
+        if entry.labels is None:
+            self.show_labels(key)
+        visibility.show_slices(self._images.viewer, entry, self._images.order(entry))
 
     def go_to(self, key: str, index: SliceIndex) -> None:
         """Move the sliders to a slice of an image."""

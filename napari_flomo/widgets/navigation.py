@@ -67,12 +67,9 @@ def face(viewer: Viewer, layer: Layer, order: Order) -> bool:
     """
     if layer.ndim == 2 or viewer.dims.ndisplay != 2 or order == (0, 1, 2):
         return False
-    first = viewer.dims.ndim - 3
-    slices, rows, columns = (first + axis for axis in order)
-    if slices not in viewer.dims.displayed:
+    if viewer.dims.ndim - 3 + order[0] not in viewer.dims.displayed:
         return False
-    others = [axis for axis in viewer.dims.order if axis not in (slices, rows, columns)]
-    viewer.dims.order = (*others, slices, rows, columns)
+    turn_to_slices(viewer, layer, order)
     return True
 
 
@@ -97,3 +94,19 @@ def selection_kept(viewer: Viewer) -> Iterator[None]:
         elif selected != set(selection):
             selection.clear()
             selection.update(selected)
+
+
+def turn_to_slices(viewer: Viewer, layer: Layer, order: Order) -> None:
+    """Turn the view to the slices of a layer, unless it shows them already."""
+    plane = plane_axes(viewer, layer, order)
+    if set(viewer.dims.displayed) != set(plane):
+        others = [axis for axis in viewer.dims.order if axis not in plane]
+        viewer.dims.order = (*others, *plane)
+
+
+def plane_axes(viewer: Viewer, layer: Layer, order: Order) -> tuple[int, int]:
+    """Return which dimensions of the viewer the rows and columns of a layer are."""
+    if layer.ndim == 2:
+        return viewer.dims.ndim - 2, viewer.dims.ndim - 1
+    first = viewer.dims.ndim - 3
+    return first + order[1], first + order[2]

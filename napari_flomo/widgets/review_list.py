@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QEvent, QModelIndex, QPersistentModelIndex, Qt, Signal
-from qtpy.QtGui import QKeyEvent, QResizeEvent
+from qtpy.QtGui import QContextMenuEvent, QKeyEvent, QResizeEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -28,6 +28,8 @@ class ReviewList(QTableWidget):
 
     chosen = Signal(object)
     """A `SliceIndex` was clicked."""
+    menu_wanted = Signal(object, object)
+    """A menu was requested for a `SliceIndex`, at a point of the screen."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(0, len(messages.REVIEW_COLUMNS), parent)
@@ -89,6 +91,13 @@ class ReviewList(QTableWidget):
         else:
             self.clearSelection()
             self.setCurrentCell(-1, -1)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:  # noqa: N802 - Qt's name
+        """Request a menu for the row under the mouse, or by keyboard for the current one."""
+        by_key = event.reason() == QContextMenuEvent.Reason.Keyboard
+        row = self.currentRow() if by_key else self.rowAt(event.pos().y())
+        if 0 <= row < len(self.slices):
+            self.menu_wanted.emit(self.slices[row], event.globalPos())
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
         """Leave letters to the viewer's shortcuts; Qt would search the table for them."""

@@ -18,6 +18,8 @@ from napari_flomo.widgets.close_guard import CloseGuard
 from napari_flomo.widgets.docking import PanelDocks
 from napari_flomo.widgets.lazy_image import LazyQueue
 from napari_flomo.widgets.napari_adapter import NapariAdapter
+from napari_flomo.widgets.other_labels import OtherLabels
+from napari_flomo.widgets.slice_numbers import SliceNumbers
 from napari_flomo.widgets.viewer_images import ViewerImages
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ class ViewerState(ViewerImages):
         self.presenter = Presenter(self.session, self.adapter, self.preferences)
         self.docks = PanelDocks(self)
         self.activity = Activity(self, lambda: self.learning)
+        self._slice_numbers = SliceNumbers(self)
+        self._other_labels = OtherLabels(self, self.adapter.notify)
         self._unsubscribe = self.session.subscribe(self.session_changed.emit)
         self.lazy = LazyQueue(
             lambda action: self.in_main_thread(lambda: None if self.closed else action()),

@@ -17,6 +17,7 @@ from napari_flomo.corrections import CorrectionStore, default_store, unfinished
 from napari_flomo.jobs import State
 from napari_flomo.session import (
     Busy,
+    NotShown,
     OpenImage,
     Presenter,
     Session,
@@ -25,9 +26,9 @@ from napari_flomo.session import (
     UnsavedFound,
     UnsavedWork,
 )
+from napari_flomo.session.changes import changes_of
 from napari_flomo.session.learning import FinetuneConfig, Learning
 from napari_flomo.session.messages import unsaved_lines
-from napari_flomo.session.overwrite import corrected_slices
 from napari_flomo.session.viewer import ViewerAdapter
 
 MYOCARDIUM, VENTRICLE = 2, 3
@@ -70,6 +71,9 @@ class Stage(Protocol):
     def shown(self) -> np.ndarray:
         """Return the labels on the screen, ``(slices, rows, columns)``."""
 
+    def hide_labels(self) -> None:
+        """Hide the labels, with the viewer's own control."""
+
     def crash(self) -> None:
         """Close the image with unsaved labels; open it again and choose it."""
 
@@ -108,8 +112,9 @@ def segment_and_edit(stage: Stage) -> OpenImage:
     wanted = np.where(first, VENTRICLE, proposed)
     assert np.array_equal(stage.shown(), wanted)
     assert np.array_equal(image.labels.data, wanted)
-    assert np.argwhere(corrected_slices(image)).tolist() == [[0, 1]]
-    assert image.review.edits(SliceIndex(0, 1)) == 1
+    changed = (wanted != proposed).sum()
+    assert changes_of(image).tolist() == [[0, changed, 0, 0]]
+    assert image.review.edits(SliceIndex(0, 1)) == changed
     assert image.autosave.flush(), "the stroke is on the disk"
     return image
 
@@ -118,16 +123,39 @@ def accept_and_lock(stage: Stage, image: OpenImage) -> None:
     presenter, adapter, key = stage.presenter, stage.adapter, image.key
     presenter.go_to(key, SliceIndex(0, 1))
     assert adapter.position(key) == SliceIndex(0, 1)
+    stage.hide_labels()
+    assert presenter.accept(key) is presenter.next(key) is None, "nobody sees what is accepted"
+    assert adapter.not_shown(key) is NotShown.LABELS_HIDDEN
+    assert image.review.accepted == 0
+    adapter.show_slices(key)
+    assert adapter.not_shown(key) is None
+    assert presenter.accept(key, seen=SliceIndex(0, 3)) is None, "another slice was meant"
+
     following = presenter.accept(key)
     assert image.review.state(SliceIndex(0, 1)) is SliceState.ACCEPTED
     assert adapter.position(key) == following
     stage.wait(lambda: image.kept is not None)
-    assert (image.kept.slices, image.kept.problem) == (1, None)
-    (record,) = CorrectionStore.open(default_store()).records()
-    assert record.places_seen == ((0, 1),)
+    assert kept(image) == (1, ((0, 1),))
+    presenter.go_to(key, SliceIndex(0, 1))
+    presenter.accept(key)  # takes it back
+    assert image.review.state(SliceIndex(0, 1)) is SliceState.SEEN
+    stage.wait(lambda: kept(image) == (0, ()))
+    presenter.accept(key)
+    assert presenter.undo_accept(key)
+    assert adapter.position(key) == SliceIndex(0, 1)
+    assert not presenter.undo_accept(key), "only what was accepted since the last stroke"
+    presenter.accept(key)
+    stage.wait(lambda: kept(image) == (1, ((0, 1),)))
     stage.session.lock(key, VENTRICLE)
     adapter.read_labels(key)
     assert image.locked == {VENTRICLE}
+
+
+def kept(image: OpenImage) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """Return what the store has of an image: how many slices, and which."""
+    (record,) = CorrectionStore.open(default_store()).records()
+    assert image.kept.problem is None
+    return image.kept.slices, record.places_seen
 
 
 def run_again_and_undo(stage: Stage, image: OpenImage) -> np.ndarray:

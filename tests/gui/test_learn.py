@@ -58,7 +58,7 @@ def wait_for(bench: Any, *states: State) -> None:
 def test_accepted_slices_wait(bench: Any, learn: Any, make_heart: Callable[..., Volume]) -> None:
     entry = bench.add(make_heart(slices=3, seed=5))
     bench.run()
-    bench.viewer.dims.current_step = (1, 0, 0)
+    bench.click(bench.review.next_button)
     bench.click(bench.review.accept_button)
     said = bench.review.kept
     bench.qtbot.waitUntil(lambda: "1 accepted slice is kept" in said.text(), timeout=20_000)

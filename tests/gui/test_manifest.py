@@ -131,3 +131,24 @@ def test_commands_from_the_palette(bench: Any, make_heart: Callable[..., Any]) -
     bench.run()
     keys.toggle_uncertainty(bench.viewer)
     assert entry.uncertainty.visible
+
+
+def test_what_the_palette_offers(bench: Any, make_heart: Callable[..., Any], plugin: Any) -> None:
+    """Every command that the palette runs works without arguments, and shows its key."""
+    from napari._app_model import get_app_model
+    from napari._qt.widgets.qt_command_palette import QCommandPalette, _enabled
+
+    bench.add(make_heart())
+    bench.run()
+    palette = QCommandPalette(bench.viewer.window._qt_window)
+    ours = {
+        command.id.partition(".")[2]: command
+        for command in palette._list.all_commands
+        if command.id.startswith("napari-flomo.")
+    }
+    offered = {name for name, command in ours.items() if _enabled(command, {})}
+    assert {name.partition("_")[0] for name in ours.keys() - offered} == {"read", "write"}
+    for key, action, _title in SHORTCUTS:
+        assert f"[{key.replace('-', '+')}]" in ours[action.__name__].title
+    for name in offered:
+        get_app_model().commands.execute_command(ours[name].id).result()

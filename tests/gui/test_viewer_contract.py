@@ -69,6 +69,9 @@ class NapariStage:
     def shown(self) -> np.ndarray:
         return np.asarray(self.bench.viewer_state.current.labels.data)
 
+    def hide_labels(self) -> None:
+        self.entry.labels.visible = False
+
     def crash(self) -> None:
         self.bench.viewer.layers.clear()
         self.entry = self.bench.add(self.volume, "again")

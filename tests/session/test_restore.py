@@ -56,7 +56,7 @@ def test_restore(session: Session, make_cine: Make, make_heart: Make, tmp_path: 
     assert back.locked == {2}
     assert back.review.order == order
     assert back.review.state(order[0]) is SliceState.ACCEPTED
-    assert back.review.edits(SliceIndex(2, 1)) == 1
+    assert back.review.edits(SliceIndex(2, 1)) == (old != new).sum()
     assert back.segmentation.card == image.segmentation.card  # no model "toy" is installed
     assert np.array_equal(back.segmentation.labels.data, image.segmentation.labels.data)
     assert back.hash == image.hash

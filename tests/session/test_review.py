@@ -43,11 +43,10 @@ def test_states_and_edits() -> None:
     place = review.go_to(SliceIndex(1, 1))
     assert review.state(place) is SliceState.SEEN
     assert review.state(ORDER[0]) is SliceState.OPEN
-    review.count_edit(place)
-    review.count_edit(place)
-    review.count_edit(place, -1)
-    review.count_edit(SliceIndex(0, 1))  # painted where nothing was segmented
-    assert review.edits(place) == 1
+    review.set_edits(np.array([[0, 7, 0], [0, 3, 0]]))  # 7 where nothing was segmented
+    review.set_edits(np.array(4), ORDER[0])
+    assert (review.edits(place), review.edits(ORDER[0])) == (3, 4)
+    assert review.to_dict()["edits"] == [[0, 2, 4], [1, 1, 3]]
     assert review.score(place) == pytest.approx(0.1)
     for outside in (SliceIndex(0, 1), SliceIndex(9, 0), SliceIndex(-1, 0)):
         with pytest.raises(FlomoError, match="was not segmented"):
@@ -58,7 +57,6 @@ def test_a_new_run_resets_its_slices() -> None:
     review = Review(SCORES)
     for place in ORDER[:3]:
         review.go_to(place)
-        review.count_edit(place)
         review.accept()
     review.go_to(ORDER[0])
     scores = SCORES.copy()
@@ -73,7 +71,6 @@ def test_a_new_run_resets_its_slices() -> None:
     )
     assert again.accepted == 2
     assert again.state(SliceIndex(1, 0)) is SliceState.OPEN
-    assert (again.edits(SliceIndex(0, 0)), again.edits(SliceIndex(1, 0))) == (1, 0)
     assert again.current == ORDER[0]
 
 
@@ -81,7 +78,6 @@ def test_to_dict_and_restore() -> None:
     review = Review(SCORES)
     review.next()
     review.accept()
-    review.count_edit(ORDER[0])
     text = json.dumps(review.to_dict(), allow_nan=False)
     again = Review(SCORES)
     again.restore(json.loads(text))

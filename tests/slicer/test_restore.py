@@ -278,7 +278,7 @@ def test_timer_reads_only_selected_frames(make_logic, program, monkeypatch):
     monkeypatch.setattr(scene_sync, "read_labels", spy)
     logic.poll()
     assert asked == [2]
-    assert logic.session.image(scene_image.key).review.edits(SliceIndex(2, 2)) == 1
+    assert logic.session.image(scene_image.key).review.edits(SliceIndex(2, 2)) > 0
 
 
 def test_restore_ignores_another_chosen_image(unsaved):

@@ -69,6 +69,9 @@ class SlicerStage:
     def shown(self):
         return painted(self.logic, self.scene_image)[0]
 
+    def hide_labels(self):
+        self.scene_image.segmentation.GetDisplayNode().SetVisibility2D(False)
+
     def crash(self):
         self.program.close_scene()
         self.program.slice_view("Red")

@@ -18,7 +18,7 @@ if not os.environ.get("DISPLAY") and sys.platform == "linux":
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import slicer
-from PySide6.QtCore import Property, QBuffer, QByteArray, QIODevice, QTimer, Signal
+from PySide6.QtCore import Property, QBuffer, QByteArray, QEvent, QIODevice, QTimer, Signal
 from PySide6.QtGui import QIcon, QPixmap
 from PySide6.QtUiTools import QUiLoader
 from PySide6.QtWidgets import (
@@ -265,6 +265,7 @@ def install() -> QApplication:
     qt.QLabel = lambda text: PythonQt(QLabel(text))
     qt.QTableWidgetItem, qt.QListWidgetItem = QTableWidgetItem, QListWidgetItem
     qt.QPixmap, qt.QIcon = QPixmap, QIcon
+    qt.QWidget, qt.QEvent = QWidget, QEvent
     sys.modules["qt"] = qt
     slicer.util.loadUI = load_ui
     slicer.util.childWidgetVariables = child_widgets

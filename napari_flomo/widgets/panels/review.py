@@ -6,7 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QVBoxLayout
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QMenu, QVBoxLayout
 from superqt import QElidingLabel
 
 from napari_flomo.errors import FlomoError
@@ -25,6 +26,7 @@ from napari_flomo.session import (
 )
 from napari_flomo.volumes import suffix_of
 from napari_flomo.widgets import dicom_export, saving
+from napari_flomo.widgets.accept_button import AcceptButton
 from napari_flomo.widgets.cine_box import CineBox
 from napari_flomo.widgets.compare_box import CompareBox
 from napari_flomo.widgets.delayed import delayed
@@ -69,17 +71,19 @@ class ReviewPanel(Panel):
         self.plot.clicked.connect(self._on_bar)
         self.list = ReviewList()
         self.list.chosen.connect(self._go_to)
+        self.list.menu_wanted.connect(self._open_menu)
         self.list.setMinimumHeight(150)
         walk = QHBoxLayout()
-        self.previous_button, self.accept_button, self.next_button = buttons = [
+        self.previous_button, self.next_button = (
             button(text, tip, partial(self._step, step))
             for text, tip, step in (
                 ("◀", "Previous slice of this list (Shift+N)", presenter.previous),
-                ("✓ Accept", "Accept this slice and go to the next one (A)", presenter.accept),
                 ("Next ▶", "Next slice of this list, without accepting (N)", presenter.next),
             )
-        ]
+        )
         self.previous_button.setAccessibleName("Previous slice")
+        self.accept_button = AcceptButton(self._slice_on_screen, self._accept)
+        buttons = (self.previous_button, self.accept_button, self.next_button)
         for one, stretch in zip(buttons, (0, 2, 1), strict=True):
             walk.addWidget(one, stretch)
         self.flags = FlagList()
@@ -166,6 +170,27 @@ class ReviewPanel(Panel):
     def _step(self, step: Callable[[str | None], object], _clicked: bool = False) -> None:
         self.attempt(lambda: step(self.viewer_state.key))
 
+    def _slice_on_screen(self) -> SliceIndex | None:
+        entry = self.viewer_state.current
+        return None if entry is None else self.viewer_state.position(entry)
+
+    def _accept(self, seen: SliceIndex | None) -> None:
+        self.attempt(lambda: self.viewer_state.presenter.accept(self.viewer_state.key, seen))
+
+    def _open_menu(self, index: SliceIndex, at: QPoint) -> None:
+        """Go to a slice and offer to accept it, or to take that back."""
+        image = self.viewer_state.current_image
+        if image is None or image.review is None:
+            return
+        self._go_to(index)
+        accepted = image.review.is_accepted(index)
+        title, tip = messages.TAKE_BACK if accepted else messages.ACCEPT
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.setToolTipsVisible(True)
+        menu.addAction(title, lambda: self._accept(index)).setToolTip(tip)
+        menu.popup(at)
+
     def _ask_and_save(self) -> None:
         entry = self.viewer_state.current
         name = "labels" if entry is None else f"{entry.image.name}_labels"
@@ -194,6 +219,7 @@ class ReviewPanel(Panel):
         entry, image = self.viewer_state.current, self.viewer_state.current_image
         if entry is None or image is None or image.review is None or image.segmentation is None:
             self.plot.show_scores((), {}, None)
+            self.accept_button.show_state(accepted=False)
         else:
             index, review = self.viewer_state.position(entry), image.review
             scores = image.segmentation.slice_scores[index.frame].tolist()
@@ -204,6 +230,7 @@ class ReviewPanel(Panel):
             }
             self.plot.show_scores(scores, states, index.slice)
             self.list.mark(index)
+            self.accept_button.show_state(accepted=review.is_accepted(index))
         self.structures.refresh()
         self.cine.refresh()
 

@@ -15,6 +15,7 @@ from FLoMoSegmentationLib import (
     segment_nodes,
     slice_views,
     uncertainty,
+    visibility,
 )
 from FLoMoSegmentationLib.result_nodes import ResultNodes
 from napari_flomo.errors import FlomoError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from FLoMoSegmentationLib.image_registry import ImageRegistry
     from FLoMoSegmentationLib.scene_image import SceneImage
     from FLoMoSegmentationLib.worker_process import CallQueue
-    from napari_flomo.session import Message, SliceIndex
+    from napari_flomo.session import Message, NotShown, SliceIndex
     from napari_flomo.volumes import Volume
 
 
@@ -127,6 +128,21 @@ class SceneAdapter:
     def position(self, key: str) -> SliceIndex:
         """Return the slice in the main view."""
         return slice_views.slice_on_screen(self._image(key).nodes)
+
+    def not_shown(self, key: str) -> NotShown | None:
+        """Return why the slices of an image or their labels cannot be seen; None if they can.
+
+        A script looks at no view, so it sees everything.
+        """
+        if isinstance(self._host, HeadlessHost):
+            return None
+        return visibility.not_shown(self._image(key))
+
+    def show_slices(self, key: str) -> None:
+        """Show the slices of an image and its labels in the main view."""
+        if self._image(key).segmentation is None:
+            self.show_labels(key)
+        visibility.show_slices(self._image(key))
 
     def go_to(self, key: str, index: SliceIndex) -> None:
         """Show a slice in all views."""

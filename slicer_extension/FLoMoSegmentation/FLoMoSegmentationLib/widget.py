@@ -147,6 +147,7 @@ class Widget:
         if time.monotonic() >= self._next_poll:
             self.logic.poll()
             self._next_poll = time.monotonic() + EDIT_INTERVAL_SECONDS
+            self.review.update_accept_button()
         restoring = self.logic.presenter.unsaved.restoring
         if (
             self.logic.session.running is None

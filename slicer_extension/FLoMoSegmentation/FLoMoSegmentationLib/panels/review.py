@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import qt
 import slicer
 
-from FLoMoSegmentationLib import segment_edits
+from FLoMoSegmentationLib import segment_edits, slice_views
 from FLoMoSegmentationLib.panels.base import Panel
 from FLoMoSegmentationLib.panels.phases import PhasePanel
 from FLoMoSegmentationLib.panels.uncertainty import UncertaintyPanel
@@ -51,7 +51,11 @@ class ReviewPanel(Panel):
         ui.queueBox.connect("activated(int)", self.on_queue)
         ui.nextButton.connect("clicked(bool)", self.on_next)
         ui.previousButton.connect("clicked(bool)", self.on_previous)
+        ui.acceptButton.connect("pressed()", self.on_pressed)
         ui.acceptButton.connect("clicked(bool)", self.on_accept)
+        self.ignore_double_click = DoubleClickFilter()
+        ui.acceptButton.installEventFilter(self.ignore_double_click)
+        self.seen: SliceIndex | None = None
         self.uncertainty = UncertaintyPanel(ui, host)
         self.phases = PhasePanel(ui, host)
         host.logic.session.subscribe(self.on_event)
@@ -73,6 +77,7 @@ class ReviewPanel(Panel):
         current, table = self.host.current, self.ui.reviewTable
         self.ui.queueBox.setVisible(current is not None and current.nodes.n_frames > 1)
         review = None if current is None else self.host.logic.session.image(current.key).review
+        self.update_accept_button()
         if current is None or review is None:
             self.slices = ()
             table.setRowCount(0)
@@ -104,6 +109,16 @@ class ReviewPanel(Panel):
             rows.addItem(qt.QListWidgetItem(messages.flag_text(flag, moving)))
         rows.setCurrentRow(-1)
         self.flags = flags
+
+    def update_accept_button(self) -> None:
+        """Show what a click does: accept the slice on the screen, or take that back."""
+        current = self.host.current
+        review = None if current is None else self.host.logic.session.image(current.key).review
+        accepted = review is not None and review.is_accepted(self._slice_on_screen())
+        title, tip = messages.TAKE_BACK if accepted else messages.ACCEPT
+        if self.ui.acceptButton.text != title:
+            self.ui.acceptButton.setText(title)
+            self.ui.acceptButton.setToolTip(tip)
 
     def refresh_editor(self) -> None:
         """Open the labels of the chosen image in the Segment Editor."""
@@ -145,9 +160,13 @@ class ReviewPanel(Panel):
         """Go to the previous slice of the review."""
         self._step(self.host.logic.presenter.previous)
 
+    def on_pressed(self) -> None:
+        """Remember which slice the user saw when the button was pressed."""
+        self.seen = self._slice_on_screen()
+
     def on_accept(self, _checked: bool = False) -> None:
-        """Accept the slice on the screen and go to the next one."""
-        self._step(self.host.logic.presenter.accept)
+        """Accept the slice on the screen and go to the next one, or take that back."""
+        self._step(lambda key: self.host.logic.presenter.accept(key, self.seen))
         current = self.host.current
         if current is None:
             return
@@ -167,6 +186,10 @@ class ReviewPanel(Panel):
         elif isinstance(event, CorrectionKept):
             self.ui.keptLine.setText(messages.kept_text(event))
 
+    def _slice_on_screen(self) -> SliceIndex | None:
+        current = self.host.current
+        return None if current is None else slice_views.slice_on_screen(current.nodes)
+
     def _step(self, action: Callable[[str | None], object]) -> None:
         def step() -> None:
             current = self.host.current
@@ -174,6 +197,14 @@ class ReviewPanel(Panel):
             self.fill_table()
 
         self.attempt(step)
+
+
+class DoubleClickFilter(qt.QWidget):
+    """Ignores the second press of a double click: the next slice is on the screen by then."""
+
+    def eventFilter(self, _watched: Any, event: Any) -> bool:
+        """Return True for an event that the button is not to get."""
+        return bool(event.type() == qt.QEvent.MouseButtonDblClick)
 
 
 def segment_editor_node() -> Any:
