@@ -207,6 +207,7 @@ def test_undo_of_the_segment_editor_restores_all(make_logic, oblique, frames):
     node = add_volume(oblique) if frames == 1 else add_cine(cine_of(oblique, frames))[0]
     scene_image = run(logic, node)
     nodes, image = scene_image.nodes, logic.session.image(scene_image.key)
+    slice_views.align(nodes)
     editor.history.SetSegmentation(scene_image.results.segmentation.GetSegmentation())
     for frame in range(frames):
         slice_views.jump(nodes, SliceIndex(frame, 2))
