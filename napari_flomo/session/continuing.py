@@ -124,8 +124,6 @@ def begin_review(
     if note is None:
         scores = _scores(codes)
         review = Review(scores)
-        for index in _differing(codes, proposed):
-            review.count_edit(index)
         shown = [[None if np.isnan(one) else float(one) for one in line] for line in scores]
         note = {
             "model": card.name,
@@ -186,10 +184,6 @@ def _replace(session: Session, image: OpenImage, labels: Volume, changed: list[S
     assert image.review is not None
     assert image.labels is not None
     begin_step(image)
-    differing = set(_differing(labels, image.segmentation.labels))
-    for index in changed:
-        if index in differing and index in image.review.order:
-            image.review.count_edit(index)
     session.set_labels(image.key, labels.data.astype(image.labels.data.dtype))
     for index in changed:
         session.reopen(image.key, index)
