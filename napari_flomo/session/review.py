@@ -85,10 +85,9 @@ class Review:
         return int(self._edits[self._known(index)])
 
     def progress(self, slices: Iterable[SliceIndex]) -> list[tuple[SliceState, int]]:
-        """Return state and number of strokes of slices."""
+        """Return state and `edits` of slices."""
         return [
-            (self._states.get(index, SliceState.OPEN), self._edits.get(index, 0))
-            for index in slices
+            (self._states.get(index, SliceState.OPEN), int(self._edits[index])) for index in slices
         ]
 
     def go_to(self, index: SliceIndex) -> SliceIndex:
