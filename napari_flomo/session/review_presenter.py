@@ -9,6 +9,7 @@ from napari_flomo.session import messages
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.messages import Message, Until
 from napari_flomo.session.review import SliceIndex
+from napari_flomo.session.review_queue import queue_of
 from napari_flomo.session.session import Session
 from napari_flomo.session.viewer import ViewerAdapter
 from napari_flomo.session.visibility import NotShown
@@ -53,8 +54,8 @@ class ReviewPresenter:
         """Accept the slice on the screen and go to the next; return that, None after the last.
 
         A slice that is accepted already is marked as not accepted. If the user has not yet gone to
-        any slice, nor corrected the one on the screen, the most uncertain slice is shown instead:
-        the review starts there. If the slice or its labels cannot be seen, nothing is accepted and
+        any slice, nor corrected the one on the screen, the first slice of the queue is shown
+        instead: the review starts there. If the slice or its labels cannot be seen, nothing is accepted and
         a message says why.
 
         Parameters
@@ -140,7 +141,7 @@ class ReviewPresenter:
     def _is_untouched(self, image: OpenImage, here: SliceIndex) -> bool:
         """Return True if the review has not begun and the view is as the run left it."""
         review = image.review
-        if review is None or review.current is not None or here in review.order[:1]:
+        if review is None or review.current is not None or here in queue_of(image)[:1]:
             return False
         moved = here != self._at_first.get(image.key)
         return not moved and not (here in review.order and review.edits(here))

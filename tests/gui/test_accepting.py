@@ -139,7 +139,7 @@ def test_accept_starts_at_the_most_uncertain_slice(
         else:
             assert bench.viewer_state.position(entry) == review.order[0]
             assert review.accepted == 0
-            assert "most uncertain slice" in bench.review.message.text.text()
+            assert "The review starts here" in bench.review.message.text.text()
 
 
 def test_an_acceptance_can_be_taken_back(bench: Any, reviewed: Any) -> None:
