@@ -55,8 +55,8 @@ class ReviewPresenter:
 
         A slice that is accepted already is marked as not accepted. If the user has not yet gone to
         any slice, nor corrected the one on the screen, the first slice of the queue is shown
-        instead: the review starts there. If the slice or its labels cannot be seen, nothing is accepted and
-        a message says why.
+        instead: the review starts there. If the slice or its labels cannot be seen, nothing is
+        accepted and a message says why.
 
         Parameters
         ----------

@@ -15,6 +15,7 @@ from qtpy.QtGui import QContextMenuEvent, QKeyEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_flomo.session import SliceIndex, SliceState
+from napari_flomo.session.review_queue import queue_of
 from napari_flomo.volumes import Volume
 
 CTRL = Qt.KeyboardModifier.ControlModifier
@@ -144,7 +145,7 @@ def test_accept_starts_at_the_most_uncertain_slice(
 
 def test_an_acceptance_can_be_taken_back(bench: Any, reviewed: Any) -> None:
     review, button = review_of(bench, reviewed), bench.review.accept_button
-    first, second = review.order[:2]
+    first, second = queue_of(bench.viewer_state.opened(reviewed))[:2]
     bench.press(Qt.Key.Key_A)
     bench.press(Qt.Key.Key_N, Qt.KeyboardModifier.ShiftModifier)
     assert button.text() == "Take back"
