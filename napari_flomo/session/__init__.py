@@ -1,6 +1,6 @@
 """The state behind a viewer: open images, runs, review, preferences. No window, no torch.
 
-Texts that viewers show are in the modules `messages` and `cine_messages`, and what they need to
+Texts that viewers show are in the modules that end in `messages`, and what they need to
 draw uncertainty maps in `uncertainty_maps`; use them by attribute, as in ``messages.DISCLAIMER``.
 
 Examples
@@ -23,7 +23,13 @@ from napari_flomo.jobs import (
     Worker,
     python_spawner,
 )
-from napari_flomo.session import cine_messages, messages, study_messages, uncertainty_maps
+from napari_flomo.session import (
+    cine_messages,
+    messages,
+    study_messages,
+    uncertainty_maps,
+    unsaved_messages,
+)
 from napari_flomo.session.colours import STATE_COLOURS, structure_colours
 from napari_flomo.session.continuing import continue_from
 from napari_flomo.session.correction_writer import CorrectionWriter
@@ -134,5 +140,6 @@ __all__ = [
     "structure_colours",
     "study_messages",
     "uncertainty_maps",
+    "unsaved_messages",
     "use_tool",
 ]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
 
-from napari_flomo.corrections import Replay, UnfinishedJournal
 from napari_flomo.jobs import Problem, Progress
 from napari_flomo.measures import Flag, agreement_limits
 from napari_flomo.models import ModelCard, ModelState
@@ -107,21 +106,7 @@ FILL_MISSING = (
     "Give voxels without a value the smallest value of the image, and segment it",
 )
 FILE_KEPT = "Nothing was saved; {} is as it was."
-UNSAVED_TITLE = "Unsaved changes"
-UNSAVED_TIP = "Corrections that were not saved when napari or Slicer closed"
-RESTORED_IMAGE = "restored image"
-RESTORE_CANCELLED = "Cancelled; the changes are still listed."
-RESTORE_BUSY = "Other changes are being restored; wait until that is done, or cancel it first."
-RESTORE = ("Restore", "Show the labels after the last stroke, on their image if that is chosen")
 """Title and tooltip of the button, as those of the next two."""
-DISCARD = ("Discard…", "Delete these changes for good, after a question")
-DISCARD_ANSWER = ("Discard", "Delete these changes for good")
-STOP_RESTORING = ("Cancel", "Stop; the changes stay in this list")
-SHOW_ALL = "Show all {}"
-SHOW_ALL_TIP = "Show the unsaved changes of all images"
-PICTURE_TIP = "The middle one of the changed slices, with the contours of your labels"
-READING = "Reading unsaved changes"
-NO_MAPS_HINT = "Uncertainty maps were not saved: Compute under Review brings them back."
 
 
 class Choice(NamedTuple):
@@ -402,33 +387,6 @@ def card_text(card: ModelCard) -> str:
     dice = card.metrics.get("mean_dice")
     accuracy = f"mean Dice {dice:.2f} on held-out data, " if isinstance(dice, float) else ""
     return f"{swatches}<br>{accuracy}weights: {card.licence}"
-
-
-def autosave_text(problem: str | None) -> str:
-    """Return the message of `AutosaveChanged`."""
-    if problem is None:
-        return "Strokes are written to the disk again."
-    return f"Your strokes are not safe on the disk: {problem}"
-
-
-def unsaved_lines(left: UnfinishedJournal) -> tuple[str, str, str]:
-    """Return the image, the time and the number of strokes of unsaved changes."""
-    when = f"{datetime.fromtimestamp(left.last_change):%d %b %Y, %H:%M}"
-    lengths = left.shape[:-2]
-    size = ", ".join(map(count_text, lengths, ("frame", "slice")[-len(lengths) :]))
-    return left.name or f"Image of {size}", when, count_text(left.strokes, "stroke")
-
-
-def discard_text(left: UnfinishedJournal) -> str:
-    """Return the question before unsaved changes are deleted."""
-    name, when, strokes = unsaved_lines(left)
-    return f"Discard {strokes} on {name} of {when}? This cannot be undone."
-
-
-def restored_text(found: Replay) -> str:
-    """Return the message that unsaved changes were restored."""
-    lost = f" {found.lost}" if found.lost else ""
-    return f"Restored {count_text(found.strokes, 'change')}.{lost}"
 
 
 def agreement_text(card: ModelCard) -> str:

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from napari_flomo.errors import FlomoError
 from napari_flomo.measures import SIDES, HeartPhases, Phase, Side
 from napari_flomo.models import info
-from napari_flomo.session import cine_messages, messages
+from napari_flomo.session import cine_messages, messages, unsaved_messages
 from napari_flomo.session.events import (
     AutosaveChanged,
     EarlierFound,
@@ -249,7 +249,7 @@ class Presenter(ReviewPresenter):
             self.unsaved.find()
         elif isinstance(event, AutosaveChanged):
             level, until = ("warning", Until.SAVED) if event.problem else ("info", Until.ACTION)
-            text = messages.autosave_text(event.problem)
+            text = unsaved_messages.autosave_text(event.problem)
             self._viewer.notify(Message(text, level, key=event.key, until=until))
 
     def _show_run(self, run: Run) -> None:

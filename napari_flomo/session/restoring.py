@@ -9,7 +9,7 @@ from functools import partial
 from napari_flomo.corrections import REPLAY_STEPS, Journal, replay
 from napari_flomo.errors import Cancelled, FlomoError, Problem, describe
 from napari_flomo.jobs import Progress
-from napari_flomo.session import messages, recovery
+from napari_flomo.session import recovery, unsaved_messages
 from napari_flomo.session.events import RestoreEnded, RestoreProgressed
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.messages import Message
@@ -63,7 +63,7 @@ class Restoring:
         if key is not None:
             self._viewer.read_labels(key)
             image = self._session.image(key)
-        self._report(Progress(0, REPLAY_STEPS + 1, messages.READING))
+        self._report(Progress(0, REPLAY_STEPS + 1, unsaved_messages.READING))
         thread = threading.Thread(target=self._read, args=(image,), name="flomo restore")
         thread.daemon = True
         thread.start()
@@ -89,7 +89,7 @@ class Restoring:
     def _on_progress(self, progress: Progress) -> None:
         if self._cancelled:
             raise Cancelled
-        progress = Progress(progress.done, progress.total + 1, messages.READING)
+        progress = Progress(progress.done, progress.total + 1, unsaved_messages.READING)
         self._viewer.dispatch(lambda: self._report(progress))
 
     # In the viewer's thread, each in its own turn
@@ -98,7 +98,7 @@ class Restoring:
         if image is not None and image in self._session.images and image.autosave is None:
             self.key = image.key
         else:
-            name = self.work.journal.name or messages.RESTORED_IMAGE
+            name = self.work.journal.name or unsaved_messages.RESTORED_IMAGE
             self.key = self._viewer.add_image(restored.found.image, name)
             self._added = True
         self._then(partial(self._put, restored))
@@ -117,8 +117,8 @@ class Restoring:
     def _announce(self, restored: Restored) -> None:
         assert self.key is not None
         found, known = restored.found, self._session.image(self.key).segmentation
-        hint = "" if known is None or known.uncertainty else f" {messages.NO_MAPS_HINT}"
-        text = messages.restored_text(found) + hint
+        hint = "" if known is None or known.uncertainty else f" {unsaved_messages.NO_MAPS_HINT}"
+        text = unsaved_messages.restored_text(found) + hint
         self._viewer.notify(Message(text, "warning" if found.lost else "info", key=self.key))
         self._end(None)
 
@@ -148,7 +148,7 @@ class Restoring:
         if self._added and self.key is not None:
             self._viewer.remove_image(self.key)
         if self._cancelled and problem is not None:
-            self._viewer.notify(Message(messages.RESTORE_CANCELLED))
+            self._viewer.notify(Message(unsaved_messages.RESTORE_CANCELLED))
         elif problem is not None:
             self._viewer.notify(Message(problem.sentence, "warning", problem.details))
         self._session.notify(RestoreEnded())

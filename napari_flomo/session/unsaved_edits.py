@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import Busy
-from napari_flomo.session import messages
+from napari_flomo.session import unsaved_messages
 from napari_flomo.session.events import UnsavedFound
 from napari_flomo.session.messages import Choice, Message, Until
 from napari_flomo.session.restoring import Restoring
@@ -63,7 +63,7 @@ class UnsavedEdits:
             If others are being restored.
         """
         if self.restoring is not None and not self.restoring.ended:
-            raise Busy(messages.RESTORE_BUSY)
+            raise Busy(unsaved_messages.RESTORE_BUSY)
         self.restoring = Restoring(work, self._session, self._viewer, self._show_labels)
         self.restoring.start()
         return self.restoring
@@ -78,6 +78,6 @@ class UnsavedEdits:
                 self._viewer.notify(Message(str(error), "warning"))
             self.find()
 
-        title, tip = messages.DISCARD_ANSWER
-        text, choices = messages.discard_text(work.journal), (Choice(title, remove, tip),)
+        title, tip = unsaved_messages.DISCARD_ANSWER
+        text, choices = unsaved_messages.discard_text(work.journal), (Choice(title, remove, tip),)
         self._viewer.ask(Message(text, choices=choices, until=Until.ANSWER))

@@ -26,6 +26,7 @@ from napari_flomo.session import (
     UnsavedFound,
     UnsavedWork,
     messages,
+    unsaved_messages,
 )
 
 if TYPE_CHECKING:
@@ -39,19 +40,19 @@ class UnsavedBox(QGroupBox):
     """The list; hidden while there are no unsaved edits."""
 
     def __init__(self, viewer_state: ViewerState) -> None:
-        super().__init__(messages.UNSAVED_TITLE)
-        self.setToolTip(messages.UNSAVED_TIP)
+        super().__init__(unsaved_messages.UNSAVED_TITLE)
+        self.setToolTip(unsaved_messages.UNSAVED_TIP)
         self._viewer_state = viewer_state
         self.rows: list[UnsavedRow] = []
         self.progress = QProgressBar()
         self.progress.setToolTip(messages.PROGRESS_TIP)
-        self.cancel_button = _button(messages.STOP_RESTORING, self._cancel)
+        self.cancel_button = _button(unsaved_messages.STOP_RESTORING, self._cancel)
         self._working = QWidget()
         working = QHBoxLayout(self._working)
         working.setContentsMargins(0, 0, 0, 0)
         working.addWidget(self.progress, 1)
         working.addWidget(self.cancel_button)
-        self.all_button = _button(("", messages.SHOW_ALL_TIP), self._show_all)
+        self.all_button = _button(("", unsaved_messages.SHOW_ALL_TIP), self._show_all)
         self._rows = QVBoxLayout()
         layout = QVBoxLayout(self)
         layout.addLayout(self._rows)
@@ -80,7 +81,7 @@ class UnsavedBox(QGroupBox):
         for number, row in enumerate(self.rows):
             self._rows.addWidget(row)
             row.setVisible(number < MOST_ROWS)
-        self.all_button.setText(messages.SHOW_ALL.format(len(works)))
+        self.all_button.setText(unsaved_messages.SHOW_ALL.format(len(works)))
         self.all_button.setVisible(len(works) > MOST_ROWS)
         self.setVisible(bool(works))
 
@@ -120,19 +121,19 @@ class UnsavedRow(QWidget):
         self, work: UnsavedWork, restore: Callable[[], object], discard: Callable[[], object]
     ) -> None:
         super().__init__()
-        lines = messages.unsaved_lines(work.journal)
+        lines = unsaved_messages.unsaved_lines(work.journal)
         self.picture = QLabel()
         pixmap = QPixmap()
         if pixmap.loadFromData(work.picture):
             self.picture.setPixmap(pixmap)
-        self.picture.setAccessibleName(messages.PICTURE_TIP)
-        self.picture.setToolTip(messages.PICTURE_TIP)
+        self.picture.setAccessibleName(unsaved_messages.PICTURE_TIP)
+        self.picture.setToolTip(unsaved_messages.PICTURE_TIP)
         self.text = QLabel("\n".join(lines))
         self.text.setTextFormat(Qt.TextFormat.PlainText)
         self.text.setToolTip(self.text.text())
         self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.restore_button = _button(messages.RESTORE, restore)
-        self.discard_button = _button(messages.DISCARD, discard)
+        self.restore_button = _button(unsaved_messages.RESTORE, restore)
+        self.discard_button = _button(unsaved_messages.DISCARD, discard)
         buttons = QHBoxLayout()
         for button in (self.restore_button, self.discard_button):
             button.setAccessibleName(f"{button.text()} {', '.join(lines)}")

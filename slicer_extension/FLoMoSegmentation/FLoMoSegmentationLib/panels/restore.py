@@ -8,7 +8,12 @@ import qt
 
 from FLoMoSegmentationLib import progress_bar
 from FLoMoSegmentationLib.panels.base import Panel
-from napari_flomo.session import RestoreEnded, RestoreProgressed, UnsavedFound, messages
+from napari_flomo.session import (
+    RestoreEnded,
+    RestoreProgressed,
+    UnsavedFound,
+    unsaved_messages,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,11 +28,11 @@ class RestorePanel(Panel):
     def __init__(self, ui: Any, host: PanelHost) -> None:
         super().__init__(ui, host)
         self.works: Sequence[UnsavedWork] = ()
-        ui.restoreBox.setToolTip(messages.UNSAVED_TIP)
+        ui.restoreBox.setToolTip(unsaved_messages.UNSAVED_TIP)
         for button, (title, tip) in (
-            (ui.restoreButton, messages.RESTORE),
-            (ui.discardButton, messages.DISCARD),
-            (ui.restoreCancelButton, messages.STOP_RESTORING),
+            (ui.restoreButton, unsaved_messages.RESTORE),
+            (ui.discardButton, unsaved_messages.DISCARD),
+            (ui.restoreCancelButton, unsaved_messages.STOP_RESTORING),
         ):
             button.setText(title)
             button.setToolTip(tip)
@@ -78,7 +83,7 @@ class RestorePanel(Panel):
         for work in works:
             picture = qt.QPixmap()
             picture.loadFromData(work.picture)
-            text = "\n".join(messages.unsaved_lines(work.journal))
+            text = "\n".join(unsaved_messages.unsaved_lines(work.journal))
             rows.addItem(qt.QListWidgetItem(qt.QIcon(picture), text))
         rows.setCurrentRow(0 if works else -1)
         self.ui.restoreBox.setVisible(bool(works))
