@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
+
+from napari_flomo.widgets.delayed import delayed
 
 if TYPE_CHECKING:
     from napari_flomo.widgets.viewer_images import ViewerImages
@@ -21,6 +24,7 @@ class SliceNumbers(QObject):
         super().__init__(images)
         self._images = images
         self._shown: dict[int, str] = {}
+        self._fit = delayed(self, 0, self._make_room)
         dims = images.viewer.dims
         for event in (dims.events.point, dims.events.order, dims.events.ndisplay):
             event.connect(self._update)
@@ -42,6 +46,12 @@ class SliceNumbers(QObject):
             labels[axis] = text
         if tuple(labels) != dims.axis_labels:
             dims.axis_labels = tuple(labels)
+            self._fit.start()  # once the sliders show the labels
+
+    def _make_room(self) -> None:
+        """Fit the width of the labels to their texts; napari does so for typed ones only."""
+        with suppress(AttributeError):  # not part of napari's public interface
+            self._images.viewer.window._qt_viewer.dims._resize_axis_labels()
 
     def _numbers(self) -> dict[int, str]:
         """Return the label of each axis of the viewer that counts something."""
