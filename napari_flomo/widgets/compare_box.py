@@ -31,6 +31,7 @@ class CompareBox(QWidget):
         set_tips(form.compare_with, COMPARISONS)
         form.compare_with.changed.connect(self.apply)
         self.key = QLabel()
+        self.key.setWordWrap(True)
         self.key.setToolTip("What the colours of the changes mean, and how many voxels there are")
         self.key.setVisible(False)
         layout = QVBoxLayout(self)
@@ -96,7 +97,7 @@ class CompareBox(QWidget):
             data = entry.comparison.data
             self.key.setText(
                 "  ".join(
-                    f'<span style="color:{colour}">&#9632;</span> {name} {(data == code).sum()}'
+                    f'<span style="color:{colour}">&#9632;</span>&nbsp;{name}&nbsp;{(data == code).sum()}'
                     for code, (name, colour) in results.CHANGES.items()
                 )
             )

@@ -21,6 +21,7 @@ from napari_flomo.session.learning import GateRow, GateSummary
 from napari_flomo.volumes import Volume
 from napari_flomo.widgets.docking import dock_of
 from napari_flomo.widgets.fitting import FittingArea, controls
+from napari_flomo.widgets.forms.review import CHANGES
 
 NAMES = ("Segment", "Review", "Studies", "Learn", "Models")
 NARROWEST = 280
@@ -65,6 +66,7 @@ def test_nothing_is_cut_off(
         GateSummary("candidate", "parent", "passed", ("Dice rose by 0.03.",), (row(),), (), ())
     )
     panels["Learn"].gate_group.setVisible(True)
+    bench.review.compare.apply(CHANGES)
     path = "/a/long/folder/name/for/the/labels/of/this/patient/with/no/gap/labels.nii.gz"
     bench.viewer_state.post_message(f"Saved to {path}.", details="x")
     window, problems = bench.viewer.window, []
