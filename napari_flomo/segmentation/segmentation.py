@@ -79,7 +79,7 @@ class Segmentation:
             If the probabilities were not kept, a map was not requested, or a file cannot be
             written.
         """
-        from napari_flomo.volumes import write_in_place
+        from napari_flomo.volumes import check_suffix, write_in_place
 
         volumes: list[tuple[PathLike, Volume]] = [(labels, self.labels)]
         if probabilities is not None:
@@ -97,4 +97,6 @@ class Segmentation:
                     f"The map {name!r} was not computed; segment again with maps=({name!r},)."
                 )
             volumes.append((path, self.uncertainty[name]))
+        for path, volume in volumes:
+            check_suffix(path, volume)
         write_all([*((path, partial(write_in_place, volume)) for path, volume in volumes), *others])

@@ -10,6 +10,7 @@ from napari_flomo.volumes.data_files import data_files
 from napari_flomo.volumes.formats import (
     READABLE,
     WRITABLE,
+    check_suffix,
     read,
     read_series,
     stem_of,
@@ -61,6 +62,7 @@ __all__ = [
     "align_labels",
     "arrange",
     "ask_for_axis",
+    "check_suffix",
     "data_files",
     "files_of",
     "fill_background",

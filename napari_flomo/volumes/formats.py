@@ -197,7 +197,7 @@ def write(
     FlomoError
         If the suffix is unknown, the format cannot hold the volume, or the file cannot be written.
     """
-    _check_suffix(Path(path), volume)
+    check_suffix(Path(path), volume)
     with atomic_write(path) as temporary:
         write_in_place(volume, temporary, compress=compress, stored_order=stored_order)
 
@@ -214,7 +214,7 @@ def write_in_place(
     OSError
         If the file cannot be written.
     """
-    _check_suffix(path, volume)
+    check_suffix(path, volume)
     family = _FAMILIES[suffix_of(path)]
     if stored_order:
         volume = in_stored_order(volume)
@@ -236,7 +236,8 @@ def write_in_place(
         write_photo(volume, path)
 
 
-def _check_suffix(path: Path, volume: Volume) -> None:
+def check_suffix(path: str | os.PathLike[str], volume: Volume) -> None:
+    """Raise `FlomoError` unless a volume can be written to a file with this suffix."""
     suffix = suffix_of(path)
     if suffix in WRITABLE:
         return
@@ -246,7 +247,7 @@ def _check_suffix(path: Path, volume: Volume) -> None:
         f"files that end in {suffix} are not supported" if suffix else "its name has no ending"
     )
     raise FlomoError(
-        f"{path.name} cannot be written: {problem}; choose a name that ends in "
+        f"{Path(path).name} cannot be written: {problem}; choose a name that ends in "
         f"{', '.join(endings)} or {last}."
     )
 

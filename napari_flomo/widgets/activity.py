@@ -78,8 +78,9 @@ class Activity(QObject):
     def _title(self, run: Run) -> str:
         if run.key is None:
             return f"Download {run.model}"
-        name = self._session.image(run.key).name
-        return f"Uncertainty of {name}" if run.only_maps else f"Segment {name}"
+        open_images = {image.key: image.name for image in self._session.images}
+        name = open_images.get(run.key, "")  # it may be closed until the run has stopped
+        return (f"Uncertainty of {name}" if run.only_maps else f"Segment {name}").rstrip()
 
 
 class _Bar(cancelable_progress):

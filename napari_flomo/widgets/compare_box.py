@@ -97,7 +97,8 @@ class CompareBox(QWidget):
             data = entry.comparison.data
             self.key.setText(
                 "  ".join(
-                    f'<span style="color:{colour}">&#9632;</span>&nbsp;{name}&nbsp;{(data == code).sum()}'
+                    f'<span style="color:{colour}">&#9632;</span>&nbsp;{name}'
+                    f"&nbsp;{(data == code).sum()}"
                     for code, (name, colour) in results.CHANGES.items()
                 )
             )

@@ -95,8 +95,10 @@ def test_readable_files() -> None:
     assert get_reader("table.csv") is None
 
 
-def test_several_files(heart: Path) -> None:
-    assert len(read_layers([str(heart), str(heart)])) == 2
+def test_several_files(heart: Path, tmp_path: Path) -> None:
+    copy = tmp_path / heart.name
+    copy.write_bytes(heart.read_bytes())
+    assert len(read_layers([str(heart), str(copy), str(heart)])) == 2, "no file twice"
 
 
 def test_a_damaged_file_is_reported(open_viewer: Callable[..., Any], tmp_path: Path) -> None:
