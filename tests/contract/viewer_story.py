@@ -28,7 +28,7 @@ from napari_flomo.session import (
 )
 from napari_flomo.session.changes import changes_of
 from napari_flomo.session.learning import FinetuneConfig, Learning
-from napari_flomo.session.messages import unsaved_lines
+from napari_flomo.session.unsaved_messages import unsaved_lines
 from napari_flomo.session.viewer import ViewerAdapter
 
 MYOCARDIUM, VENTRICLE = 2, 3

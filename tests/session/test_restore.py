@@ -13,11 +13,11 @@ from PIL import Image, ImageColor
 from napari_flomo.corrections import Journal, Stroke, replay
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import Scope, Session, SliceIndex, SliceState
-from napari_flomo.session.messages import unsaved_lines
 from napari_flomo.session.provenance import provenance_of
 from napari_flomo.session.recovery import prepare
 from napari_flomo.session.thumbnail import PIXELS
 from napari_flomo.session.unsaved import unsaved_work
+from napari_flomo.session.unsaved_messages import unsaved_lines
 from napari_flomo.volumes import Volume
 
 Make = Callable[..., Volume]
