@@ -1,12 +1,12 @@
-"""The section of the accuracy page on the official ACDC test set.
+"""The sections of the accuracy page on test sets.
 
-Each ``NAME-plain.csv`` and ``NAME-mirrored.csv`` under ``docs/benchmarks/official_test`` was
-written by ``flomo evaluate --out`` on the 50 patients of ACDC's own test set, after the model was
-finished.
+Each ``NAME-plain.csv`` and ``NAME-mirrored.csv`` in a folder of a test set was written by ``flomo
+evaluate --out`` on its patients, once, after the model was finished.
 """
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 from page_writer import interval, table
@@ -14,19 +14,36 @@ from page_writer import interval, table
 from flomo_training.metrics_table import read_metrics
 from flomo_training.summary import figures
 
-FOLDER = "official_test"
 VIEWS = ("plain", "mirrored")
+OTHERS = "others.csv"
+"""Table of published figures in the folder of a test set: network, dice, parameters, source."""
 
-INTRODUCTION = """\
-Patients 101 to 150 of ACDC, on which no model was trained, tuned or selected. Each released model
-is measured once, after it is finished. Whole volumes in native spacing, taken from the `pixdim` of
-the files."""
+TEST_SETS = {
+    "official_test": (
+        "Official ACDC test set",
+        "Patients 101 to 150 of ACDC, on which no model was trained, tuned or selected. Each "
+        "released model is measured once, after it is finished. Whole volumes in native spacing, "
+        "taken from the `pixdim` of the files.",
+    ),
+    "published_split": (
+        "The 20 test patients of published work",
+        "The patients of ACDC's training set that nnFormer, MT-UNet and many papers test on. "
+        "`flomo data prepare acdc --published-split` holds them out; our models are trained on the "
+        "other 80, and everything about them is chosen by folds of these 80. Whole volumes in "
+        "native spacing.",
+    ),
+}
+"""Title and introduction of each test set, by its folder in ``docs/benchmarks``."""
 
 
 def test_set_section(folder: Path) -> list[str]:
-    """Return the blocks of the section in Markdown; none where nothing was measured."""
+    """Return the blocks of all test sets in Markdown; none where nothing was measured."""
+    return [block for name in TEST_SETS for block in _blocks(folder / name)]
+
+
+def _blocks(folder: Path) -> list[str]:
     found = {}
-    for path in sorted((folder / FOLDER).glob("*.csv")):
+    for path in sorted(folder.glob("*.csv")):
         name, _, views = path.stem.rpartition("-")
         if views in VIEWS:
             found[name, views] = figures(read_metrics(path))
@@ -59,9 +76,25 @@ def test_set_section(folder: Path) -> list[str]:
     names = list(next(iter(found.values()))["dice"])
     head = ["model", "views", "volumes (patients)", *names, "mean Dice", "HD95 mm"]
     columns = ["model", "views", "ventricle", "", "patients", "bias", "limits of agreement"]
+    title, introduction = TEST_SETS[folder.name]
     return [
-        "## Official ACDC test set",
-        INTRODUCTION,
+        f"## {title}",
+        introduction,
         table(head, overall),
         table(columns, agreement),
+        *_published(folder / OTHERS),
+    ]
+
+
+def _published(path: Path) -> list[str]:
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    head = {"network": "network", "dice": "mean Dice %", "parameters": "parameters"}
+    head["source"] = "source"
+    return [
+        "Figures of others on these patients, as printed. They train on 70 patients and choose on "
+        "10 of the 80, and measure in their own ways: resampled or cropped, by volume or by slice.",
+        table(list(head.values()), [[row[key] for key in head] for row in rows]),
     ]
