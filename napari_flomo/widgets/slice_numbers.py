@@ -50,6 +50,8 @@ class SliceNumbers(QObject):
 
     def _make_room(self) -> None:
         """Fit the width of the labels to their texts; napari does so for typed ones only."""
+        if not self._images.has_window:
+            return
         with suppress(AttributeError):  # not part of napari's public interface
             self._images.viewer.window._qt_viewer.dims._resize_axis_labels()
 

@@ -92,6 +92,11 @@ class ViewerImages(QObject):
         return viewer
 
     @property
+    def has_window(self) -> bool:
+        """Whether the window is still there."""
+        return self._viewer() is not None
+
+    @property
     def entries(self) -> tuple[ImageLayers, ...]:
         """All image layers that can be segmented, in the order of the layer list."""
         order = {id(layer): number for number, layer in enumerate(self.viewer.layers)}

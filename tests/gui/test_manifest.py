@@ -19,7 +19,7 @@ from napari.plugins import _npe2
 from napari.settings import get_settings
 from npe2 import PluginManifest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QPushButton
+from qtpy.QtWidgets import QFileDialog, QPushButton
 
 from napari_flomo.volumes import WRITABLE
 from napari_flomo.widgets.keys import SHORTCUTS
@@ -133,8 +133,12 @@ def test_commands_from_the_palette(bench: Any, make_heart: Callable[..., Any]) -
     assert entry.uncertainty.visible
 
 
-def test_what_the_palette_offers(bench: Any, make_heart: Callable[..., Any], plugin: Any) -> None:
+def test_what_the_palette_offers(
+    bench: Any, make_heart: Callable[..., Any], plugin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every command that the palette runs works without arguments, and shows its key."""
+    for name in ("getOpenFileName", "getExistingDirectory"):  # the user cancels
+        monkeypatch.setattr(QFileDialog, name, lambda *_args, **_options: ("", ""))
     from napari._app_model import get_app_model
     from napari._qt.widgets.qt_command_palette import QCommandPalette, _enabled
 

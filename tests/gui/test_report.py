@@ -21,6 +21,7 @@ def dialog(bench, make_volume, qtbot):
     data[:, 6:16, 6:16] = 200
     bench.add(volume.with_data(data))
     bench.run()
+    bench.click(bench.review.next_button)
     bench.click(bench.review.accept_button)
     bench.click(bench.review.report_button)
     dialog = bench.review.findChild(ReportDialog)

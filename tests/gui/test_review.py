@@ -199,7 +199,7 @@ def test_before_and_after(bench: Any, reviewed: Any) -> None:
     # The comparison follows the brush after a moment.
     bench.qtbot.waitUntil(lambda: np.array_equal(changes.data == 2, removed))
     np.testing.assert_array_equal(changes.data == 1, added)
-    assert f"added {(changes.data == 1).sum()}" in box.key.text()
+    assert f"added&nbsp;{(changes.data == 1).sum()}" in box.key.text()
     box.form.compare_with.value = "contours"
     np.testing.assert_array_equal(reviewed.comparison.data, before)
     assert reviewed.comparison.contour == 1

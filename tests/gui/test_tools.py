@@ -30,8 +30,9 @@ def sizes(entry: Any) -> list[int]:
 
 def test_a_tool_changes_the_slice_on_the_screen(bench: Any, segmented: Any) -> None:
     image = bench.viewer_state.opened(segmented)
-    bench.viewer.dims.current_step = (1, 0, 0)
+    bench.viewer_state.presenter.go_to(image.key, SliceIndex(0, 1))
     bench.click(bench.review.accept_button)
+    assert image.review.state(SliceIndex(0, 1)) is SliceState.ACCEPTED
     bench.viewer.dims.current_step = (1, 0, 0)
     before = sizes(segmented)
     bench.review.tools.form.tool.value = "shrink"
@@ -41,7 +42,7 @@ def test_a_tool_changes_the_slice_on_the_screen(bench: Any, segmented: Any) -> N
     assert after[1] < before[1]
     assert [after[0], *after[2:]] == [before[0], *before[2:]]
     assert np.array_equal(image.labels.data, segmented.labels.data)
-    assert image.review.edits(SliceIndex(0, 1)) == 1
+    assert image.review.edits(SliceIndex(0, 1)) == before[1] - after[1]
     assert image.review.state(SliceIndex(0, 1)) is not SliceState.ACCEPTED
     assert image.autosave.flush(), "it is on the disk"
     segmented.labels.undo()
