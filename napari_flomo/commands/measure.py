@@ -86,21 +86,15 @@ def _lines(measured: StudyMeasures) -> list[str]:
             for name, value in measured.indexed.items()
             if value is not None
         ]
-    for flag in measured.flags:
-        frame = f"frame {flag.frame}, " if flag.frame is not None else ""
-        place = f"{frame}slice {flag.slice}: " if flag.slice is not None else ""
-        lines.append(f"Check {place}{flag.text}")
-    return lines
+    return [*lines, *(flag.line(first=0) for flag in measured.flags)]
 
 
 def _ventricle(name: str, ventricle: Ventricle | None) -> list[str]:
     if ventricle is None or not ventricle.edv_ml:  # not labelled
         return []
-    values = (
-        ("EDV", ventricle.edv_ml, "ml"),
-        ("ESV", ventricle.esv_ml, "ml"),
-        ("SV", ventricle.sv_ml, "ml"),
-        ("EF", ventricle.ef_percent, "%"),
-    )
-    known = [f"{short} {value:.1f} {unit}" for short, value, unit in values if value is not None]
+    known = [
+        f"{short} {value:.1f} {unit}"
+        for short, value, unit in ventricle.rows()
+        if value is not None
+    ]
     return [f"  {name}: {', '.join(known)}"] if known else []

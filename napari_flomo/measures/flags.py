@@ -43,6 +43,12 @@ class Flag:
     frame: int | None = None
     slice: int | None = None
 
+    def line(self, first: int) -> str:
+        """Return "Check frame 2, slice 3: ...", with numbers that count from ``first``."""
+        frame = "" if self.frame is None else f"frame {self.frame + first}, "
+        place = "" if self.slice is None else f"{frame}slice {self.slice + first}: "
+        return f"Check {place}{self.text}"
+
 
 @dataclass
 class HeartFlags:

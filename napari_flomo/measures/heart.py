@@ -36,6 +36,15 @@ class Ventricle:
             return None
         return 100 * self.sv_ml / self.edv_ml
 
+    def rows(self) -> tuple[tuple[str, float | None, str], ...]:
+        """Return name, value and unit of each measure."""
+        return (
+            ("EDV", self.edv_ml, "ml"),
+            ("ESV", self.esv_ml, "ml"),
+            ("SV", self.sv_ml, "ml"),
+            ("EF", self.ef_percent, "%"),
+        )
+
 
 @dataclass(frozen=True)
 class HeartMeasures:

@@ -44,7 +44,7 @@ class SliceShape:
 
 def slice_shape(pixels: NDArray[np.integer], codes: HeartCodes) -> SliceShape:
     """Measure the labels of a slice, ``(rows, columns)``."""
-    masks = {part: pixels == code for part in PARTS if (code := getattr(codes, part)) is not None}
+    masks = part_masks(pixels, codes)
     return SliceShape(
         {part: int(np.count_nonzero(mask)) for part, mask in masks.items()},
         tuple(part for part, mask in masks.items() if _has_second_piece(mask)),
@@ -52,6 +52,11 @@ def slice_shape(pixels: NDArray[np.integer], codes: HeartCodes) -> SliceShape:
         if {"left_ventricle", "myocardium"} <= masks.keys()
         else 0.0,
     )
+
+
+def part_masks(pixels: NDArray[np.integer], codes: HeartCodes) -> dict[str, NDArray[np.bool_]]:
+    """Return the mask of each part that is labelled, by field of `HeartCodes`."""
+    return {part: pixels == code for part in PARTS if (code := getattr(codes, part)) is not None}
 
 
 def _has_second_piece(mask: NDArray[np.bool_]) -> bool:

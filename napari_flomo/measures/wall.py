@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.measures.heart_codes import HeartCodes
-from napari_flomo.measures.slice_shape import PARTS, base_first
+from napari_flomo.measures.slice_shape import base_first, part_masks
 from napari_flomo.measures.wall_contours import (
     WallContours,
     insertion_points,
@@ -184,11 +184,7 @@ def _levels(
 ) -> dict[int, str]:
     """Divide slices into thirds from base to apex."""
     areas = [
-        {
-            part: int(np.count_nonzero(stack[number] == code))
-            for part in PARTS
-            if (code := getattr(codes, part)) is not None
-        }
+        {part: int(mask.sum()) for part, mask in part_masks(stack[number], codes).items()}
         for number in numbers
     ]
     ordered = list(numbers) if base_first(areas) else list(numbers)[::-1]

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from napari_flomo.reports.content import REPORT_FORMATS, Report, ReportRow
+from napari_flomo.reports.content import DISCLAIMER, REPORT_FORMATS, Report, ReportRow
 from napari_flomo.reports.writing import report_files, report_table, report_text
 
-__all__ = ["REPORT_FORMATS", "Report", "ReportRow", "report_files", "report_table", "report_text"]
+__all__ = [
+    "DISCLAIMER",
+    "REPORT_FORMATS",
+    "Report",
+    "ReportRow",
+    "report_files",
+    "report_table",
+    "report_text",
+]

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from napari_flomo import __version__
-from napari_flomo.measures import HeartCodes, StudyMeasures, Ventricle, agreement_limits
+from napari_flomo.measures import (
+    HeartCodes,
+    StudyMeasures,
+    Ventricle,
+    agreement_limits,
+    body_surface_m2,
+)
 from napari_flomo.models import Label, ModelCard
 from napari_flomo.volumes import Volume
 
@@ -87,6 +93,15 @@ class Report:
         model = "labels of unknown origin" if self.card is None else f"model {self.card.name}"
         return f"napari-flomo {self.version}, {model}"
 
+    def of_person(self, height_cm: float | None, weight_kg: float | None, patient: str) -> Report:
+        """Return the report with values per body surface and a line for the head of the report.
+
+        Raises `FlomoError` if height or weight are implausible, or only one of them is given.
+        """
+        surface = body_surface_m2(height_cm, weight_kg)
+        measures = replace(self.measures, body_surface_m2=surface)
+        return replace(self, measures=measures, patient=patient)
+
     def frames(self) -> dict[str, tuple[int, int]]:
         """Return image number and frame of ``"ED"`` and ``"ES"``, or of the ``"only"`` frame."""
         if len(self.labels) == 2:
@@ -120,12 +135,7 @@ class Report:
 
     def flag_lines(self) -> list[str]:
         """Return a line for each flag, with frame and slice counted from 1."""
-        lines = []
-        for flag in self.measures.flags:
-            frame = "" if flag.frame is None else f"frame {flag.frame + 1}, "
-            place = "" if flag.slice is None else f"{frame}slice {flag.slice + 1}: "
-            lines.append(f"Check {place}{flag.text}")
-        return lines
+        return [flag.line(first=1) for flag in self.measures.flags]
 
     def _volumes(self) -> list[ReportRow]:
         """Return the volumes of the first frame that was measured."""
@@ -149,12 +159,7 @@ class Report:
                 self._indexed(f"{side}_{measure.lower()}_ml_per_m2"),
                 self._limits(name, measure),
             )
-            for measure, value, unit in (
-                ("EDV", ventricle.edv_ml, "ml"),
-                ("ESV", ventricle.esv_ml, "ml"),
-                ("SV", ventricle.sv_ml, "ml"),
-                ("EF", ventricle.ef_percent, "%"),
-            )
+            for measure, value, unit in ventricle.rows()
         ]
 
     def _indexed(self, name: str) -> float | None:

@@ -129,9 +129,7 @@ def frame_unit(pinned: bool) -> str:
 def _measured(one: Ventricle | None) -> list[str]:
     if one is None:
         return []
-    known = (("EDV", one.edv_ml), ("ESV", one.esv_ml), ("SV", one.sv_ml))
-    parts = [f"{measure} {ml:.0f} ml" for measure, ml in known if ml is not None]
-    return parts if one.ef_percent is None else [*parts, f"EF {one.ef_percent:.0f} %"]
+    return [f"{name} {value:.0f} {unit}" for name, value, unit in one.rows() if value is not None]
 
 
 def _frames_text(one: VentriclePhases, pinned: frozenset[Phase], first_frame: int) -> str:

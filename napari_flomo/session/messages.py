@@ -8,6 +8,7 @@ from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
 
+from napari_flomo import reports
 from napari_flomo.jobs import Problem, Progress
 from napari_flomo.measures import Flag, agreement_limits
 from napari_flomo.models import ModelCard, ModelState
@@ -20,7 +21,7 @@ from napari_flomo.session.runs import Run
 from napari_flomo.session.visibility import NotShown
 from napari_flomo.volumes import AXIS_NAMES, Volume, in_stored_order
 
-DISCLAIMER = "For research and education. Not a medical device."
+DISCLAIMER = reports.DISCLAIMER
 
 DEVICES = (
     ("Automatic", "auto", "The GPU if there is one, else the CPU"),

@@ -9,28 +9,10 @@ from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.phases import segmented_frames
 
 
-def report_of(
-    image: OpenImage,
-    *,
-    height_cm: float | None = None,
-    weight_kg: float | None = None,
-    patient: str = "",
-) -> Report:
-    """Return the report of the current labels of an image.
+def report_of(image: OpenImage) -> Report:
+    """Return the report of the current labels of an image; nothing of the person is filled in.
 
-    Parameters
-    ----------
-    image
-        A segmented image.
-    height_cm, weight_kg
-        Of the person, for values per body surface; unknown by default.
-    patient
-        Text for the head of the report; nothing is filled in.
-
-    Raises
-    ------
-    FlomoError
-        If the image was not segmented, or height and weight are implausible.
+    Raises `FlomoError` if the image was not segmented.
     """
     segmentation = image.require_segmentation()
     assert image.labels is not None
@@ -41,8 +23,6 @@ def report_of(
         phases=image.phases,
         frames=frames,
         whole=whole,
-        height_cm=height_cm,
-        weight_kg=weight_kg,
     )
     review = image.review
     accepted = (
@@ -54,6 +34,5 @@ def report_of(
         segmentation.card.labels,
         [image.volume],
         segmentation.card,
-        patient=patient,
         accepted=accepted,
     )

@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QLabel,
     QPlainTextEdit,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
@@ -21,6 +20,7 @@ from napari_flomo.reports import REPORT_FORMATS, report_files, report_table, rep
 from napari_flomo.session import messages, report_of
 from napari_flomo.widgets.forms import make_form
 from napari_flomo.widgets.forms.report import PersonOptions
+from napari_flomo.widgets.panels.panel import button
 from napari_flomo.widgets.saving import complete
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class ReportDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Report")
         self._image = image
+        self._measured = report_of(image)  # takes up to a second, so once
         self.form = make_form(PersonOptions)
         self.form.changed.connect(self.refresh)
         self.text = QPlainTextEdit()
@@ -45,9 +46,9 @@ class ReportDialog(QDialog):
         self.text.setMinimumHeight(260)
         self.problem = QLabel()
         self.problem.setWordWrap(True)
-        self.save_button = _button("Save…", "Save as PDF, CSV, JSON or text", self._ask_and_save)
-        self.copy_button = _button("Copy text", "Copy the report as text", self._copy_text)
-        self.table_button = _button(
+        self.save_button = button("Save…", "Save as PDF, CSV, JSON or text", self._ask_and_save)
+        self.copy_button = button("Copy text", "Copy the report as text", self._copy_text)
+        self.table_button = button(
             "Copy table", "Copy the measures as a table, for a spreadsheet", self._copy_table
         )
         layout = QVBoxLayout(self)
@@ -84,11 +85,8 @@ class ReportDialog(QDialog):
     def _report(self) -> Report | None:
         person = self.form()
         try:
-            report = report_of(
-                self._image,
-                height_cm=person.height_cm or None,
-                weight_kg=person.weight_kg or None,
-                patient=person.patient,
+            report = self._measured.of_person(
+                person.height_cm or None, person.weight_kg or None, person.patient
             )
         except FlomoError as error:
             self.problem.setText(str(error))
@@ -114,10 +112,3 @@ class ReportDialog(QDialog):
         report = self._report()
         if report is not None:
             QApplication.clipboard().setText(report_table(report))
-
-
-def _button(text: str, tip: str, action: object) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    button.clicked.connect(action)
-    return button

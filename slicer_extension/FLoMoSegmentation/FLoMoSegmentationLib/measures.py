@@ -101,17 +101,11 @@ def _heart_rows(heart: HeartMeasures, card: ModelCard) -> list[MeasureRow]:
     for name, ventricle in (("left ventricle", heart.left), ("right ventricle", heart.right)):
         if ventricle is None:
             continue
-        known = (
-            ("EDV", ventricle.edv_ml, "ml"),
-            ("ESV", ventricle.esv_ml, "ml"),
-            ("SV", ventricle.sv_ml, "ml"),
-            ("EF", ventricle.ef_percent, "%"),
-        )
         rows += [
             MeasureRow(
                 name, what, f"{value:.1f}", unit, str(agreement_limits(card, name, what) or "")
             )
-            for what, value, unit in known
+            for what, value, unit in ventricle.rows()
             if value is not None
         ]
     if heart.mass_g is not None:
