@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from textwrap import fill
 
 from page_writer import interval, table
 
@@ -15,6 +16,7 @@ from flomo_training.metrics_table import read_metrics
 from flomo_training.summary import figures
 
 VIEWS = ("plain", "mirrored")
+WIDTH = 100
 OTHERS = "others.csv"
 """Table of published figures in the folder of a test set: network, dice, parameters, source."""
 
@@ -79,7 +81,7 @@ def _blocks(folder: Path) -> list[str]:
     title, introduction = TEST_SETS[folder.name]
     return [
         f"## {title}",
-        introduction,
+        fill(introduction, WIDTH),
         table(head, overall),
         table(columns, agreement),
         *_published(folder / OTHERS),
@@ -94,7 +96,11 @@ def _published(path: Path) -> list[str]:
     head = {"network": "network", "dice": "mean Dice %", "parameters": "parameters"}
     head["source"] = "source"
     return [
-        "Figures of others on these patients, as printed. They train on 70 patients and choose on "
-        "10 of the 80, and measure in their own ways: resampled or cropped, by volume or by slice.",
+        fill(
+            "Figures of others on these patients, as printed. They train on 70 patients and choose "
+            "on 10 of the 80, and measure in their own ways: resampled or cropped, by volume or by "
+            "slice.",
+            WIDTH,
+        ),
         table(list(head.values()), [[row[key] for key in head] for row in rows]),
     ]
