@@ -51,7 +51,10 @@ def run(args: argparse.Namespace) -> int:
         print_json(report)
     else:
         codes = ", ".join(f"{code} {name}" for code, name in meanings.items())
-        print("\n".join([f"Codes: {codes}", *_lines(measured)]))
+        moving = len(study.labels) > 1 or study.labels[0].n_frames > 1
+        flags = [flag.line(first=0, moving=moving) for flag in measured.flags]
+        flags = ["Labels to check:", *flags] if flags else []
+        print("\n".join([f"Codes: {codes}", *_lines(measured), *flags]))
     return 0
 
 
@@ -86,7 +89,7 @@ def _lines(measured: StudyMeasures) -> list[str]:
             for name, value in measured.indexed.items()
             if value is not None
         ]
-    return [*lines, *(flag.line(first=0) for flag in measured.flags)]
+    return lines
 
 
 def _ventricle(name: str, ventricle: Ventricle | None) -> list[str]:

@@ -43,11 +43,20 @@ class Flag:
     frame: int | None = None
     slice: int | None = None
 
-    def line(self, first: int) -> str:
-        """Return "Check frame 2, slice 3: ...", with numbers that count from ``first``."""
-        frame = "" if self.frame is None else f"frame {self.frame + first}, "
-        place = "" if self.slice is None else f"{frame}slice {self.slice + first}: "
-        return f"Check {place}{self.text}"
+    def line(self, *, first: int, moving: bool) -> str:
+        """Return "Slice 3, frame 2: ..." for a list of flags.
+
+        Parameters
+        ----------
+        first
+            Number of the first frame and of the first slice: 0 or 1.
+        moving
+            Whether there are several frames; otherwise the frame is not named.
+        """
+        if self.frame is None or self.slice is None:
+            return self.text
+        frame = f", frame {self.frame + first}" if moving else ""
+        return f"Slice {self.slice + first}{frame}: {self.text}"
 
 
 @dataclass

@@ -68,6 +68,10 @@ class HeartPhases:
         known = (one.frame(phase) for one in (self.left, self.right) for phase in PHASES)
         return tuple(sorted({frame for frame in known if frame is not None}))
 
+    def among(self, segmented: Sequence[int]) -> tuple[int, ...]:
+        """Return those of `frames` that were segmented; without any, the first segmented frame."""
+        return tuple(frame for frame in self.frames if frame in segmented) or tuple(segmented[:1])
+
     def of(self, side: Side) -> VentriclePhases:
         """Return the phases of a ventricle."""
         return self.left if side == "left" else self.right

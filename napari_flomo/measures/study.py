@@ -34,7 +34,10 @@ class StudyMeasures:
     wall
         Thickness at ``"ED"`` and ``"ES"``, or in the ``"only"`` frame, where it can be measured.
     flags
-        What contradicts anatomy.
+        What contradicts anatomy, at end diastole and end systole of a cine.
+    frames
+        Label image and frame, counted from 0, of ``"ED"`` and ``"ES"`` of the left ventricle, or of
+        the ``"only"`` frame that is measured.
     """
 
     structures: list[StructureVolume]
@@ -42,6 +45,7 @@ class StudyMeasures:
     body_surface_m2: float | None
     wall: Mapping[str, WallThickness]
     flags: tuple[Flag, ...]
+    frames: Mapping[str, tuple[int, int]]
 
     @property
     def indexed(self) -> dict[str, float | None]:
@@ -120,43 +124,43 @@ def measure_study(
         for number, image in enumerate(images)
         for one in structure_volumes(image, structures, frames)
     ]
+    segmented = range(labels.n_frames) if frames is None else frames
     if codes is None:
-        return StudyMeasures(volumes, None, surface, {}, ())
+        only = {"only": (0, segmented[0] if segmented else 0)}
+        return StudyMeasures(volumes, None, surface, {}, (), only)
     counts = [VoxelCounts.of(image, structures) for image in images]
     if systole is None:
         heart = heart_of_cine(counts[0], codes, phases, frames=frames, whole=whole)
-        walls_at = _wall_frames(heart, labels, frames)
+        assert heart.phases is not None
+        measured = _frames_of(heart.phases, segmented)
+        checked = {frame: (labels, frame) for frame in heart.phases.among(segmented)}
     else:
         heart = heart_of_phases(counts[0], counts[1], codes)
-        walls_at = {"ED": (labels, 0), "ES": (systole, 0)}
+        measured = {"ED": (0, 0), "ES": (1, 0)}
+        checked = {0: (labels, 0), 1: (systole, 0)}
     walls: dict[str, WallThickness] = {}
     if None not in (codes.left_ventricle, codes.myocardium) and labels.geometry.spacing_known:
-        for name, (image, frame) in walls_at.items():
-            if (wall := wall_thickness(image, codes, frame)) is not None:
+        for name, (number, frame) in measured.items():
+            if (wall := wall_thickness(images[number], codes, frame)) is not None:
                 walls[name] = wall
-    return StudyMeasures(volumes, heart, surface, walls, _flags(images, codes, heart, frames))
+    flags = _flags(checked, codes, heart)
+    return StudyMeasures(volumes, heart, surface, walls, flags, measured)
 
 
-def _wall_frames(
-    heart: HeartMeasures, labels: Volume, frames: Sequence[int] | None
-) -> dict[str, tuple[Volume, int]]:
-    """Return the frames whose wall is measured."""
-    ventricle = None if heart.phases is None else heart.phases.left
-    if ventricle is None or ventricle.ed is None or ventricle.es is None:
-        return {"only": (labels, frames[0] if frames else 0)}
-    return {"ED": (labels, ventricle.ed), "ES": (labels, ventricle.es)}
+def _frames_of(phases: HeartPhases, segmented: Sequence[int]) -> dict[str, tuple[int, int]]:
+    """Return the frames of a cine whose wall and contours are shown."""
+    left = phases.left
+    if left.ed is None or left.es is None:
+        return {"only": (0, segmented[0] if segmented else 0)}
+    return {"ED": (0, left.ed), "ES": (0, left.es)}
 
 
 def _flags(
-    images: list[Volume],
-    codes: HeartCodes,
-    heart: HeartMeasures,
-    frames: Sequence[int] | None,
+    checked: Mapping[int, tuple[Volume, int]], codes: HeartCodes, heart: HeartMeasures
 ) -> tuple[Flag, ...]:
+    """Check frames of label images, by the number that their flags get."""
     flags = HeartFlags(codes)
-    for number, image in enumerate(images):
-        stacks = image.data.reshape(-1, *image.spatial_shape)
-        for frame in range(len(stacks)) if frames is None else frames:
-            for slice_, pixels in enumerate(stacks[frame]):
-                flags.update(number + frame, slice_, pixels)
+    for number, (image, frame) in checked.items():
+        for slice_, pixels in enumerate(image.data.reshape(-1, *image.spatial_shape)[frame]):
+            flags.update(number, slice_, pixels)
     return flags.flags(heart)

@@ -18,6 +18,9 @@ from napari_flomo.volumes import Volume
 
 DISCLAIMER = "For research and education. Not a medical device."
 
+TO_CHECK = "Labels to check:"
+"""Title of the list of flags."""
+
 REPORT_FORMATS = (".pdf", ".csv", ".json", ".txt")
 """Endings of the files that a report can be written to."""
 
@@ -102,16 +105,6 @@ class Report:
         measures = replace(self.measures, body_surface_m2=surface)
         return replace(self, measures=measures, patient=patient)
 
-    def frames(self) -> dict[str, tuple[int, int]]:
-        """Return image number and frame of ``"ED"`` and ``"ES"``, or of the ``"only"`` frame."""
-        if len(self.labels) == 2:
-            return {"ED": (0, 0), "ES": (1, 0)}
-        heart = self.measures.heart
-        left = None if heart is None or heart.phases is None else heart.phases.left
-        if left is None or left.ed is None or left.es is None:
-            return {"only": (0, 0)}
-        return {"ED": (0, left.ed), "ES": (0, left.es)}
-
     def rows(self) -> list[ReportRow]:
         """Return the measures of both ventricles and the myocardium; other labels' volumes."""
         heart = self.measures.heart
@@ -135,7 +128,8 @@ class Report:
 
     def flag_lines(self) -> list[str]:
         """Return a line for each flag, with frame and slice counted from 1."""
-        return [flag.line(first=1) for flag in self.measures.flags]
+        moving = len(self.labels) > 1 or self.labels[0].n_frames > 1
+        return [flag.line(first=1, moving=moving) for flag in self.measures.flags]
 
     def _volumes(self) -> list[ReportRow]:
         """Return the volumes of the first frame that was measured."""

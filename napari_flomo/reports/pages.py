@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from napari_flomo.measures import thickening
 from napari_flomo.models import Label
 from napari_flomo.reports.bullseye import draw_bullseye
-from napari_flomo.reports.content import CONVENTIONS, DISCLAIMER, Report
+from napari_flomo.reports.content import CONVENTIONS, DISCLAIMER, TO_CHECK, Report
 
 A4 = (8.27, 11.69)  # inches
 THICKNESS_MM = (3.0, 15.0)
@@ -60,7 +60,7 @@ def contours_page(report: Report) -> Figure:
     """Return the page with the contours of end diastole and end systole."""
     figure = Figure(figsize=A4)
     figure.text(0.08, 0.96, "Contours", fontsize=14, weight="bold")
-    phases = report.frames()
+    phases = report.measures.frames
     height = 0.86 / len(phases)
     for row, (phase, (number, frame)) in enumerate(phases.items()):
         image, labels = report.images[number], report.labels[number]
@@ -135,7 +135,7 @@ def _draw_curves(axes: Axes, report: Report) -> None:
                 color=label.colour,
                 label=label.name,
             )
-    for phase, (_, frame) in report.frames().items():
+    for phase, (_, frame) in report.measures.frames.items():
         axes.axvline(frame + 1, color="#999999", lw=1, ls=":")
         axes.annotate(phase, (frame + 1, 1.0), xycoords=("data", "axes fraction"), fontsize=8)
     axes.set(xlabel="frame", ylabel="ml", ylim=(0, None))
@@ -146,7 +146,7 @@ def _draw_curves(axes: Axes, report: Report) -> None:
 
 def _foot(figure: Figure, report: Report) -> None:
     flags = report.flag_lines()
-    shown = flags[:FLAGS_SHOWN]
+    shown = [TO_CHECK, *flags[:FLAGS_SHOWN]] if flags else []
     if len(flags) > FLAGS_SHOWN:
         shown.append(f"and {len(flags) - FLAGS_SHOWN} more flags")
     limits = [LIMITS_NOTE] if any(row.limits for row in report.rows()) else []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import OutputFile
-from napari_flomo.reports.content import CONVENTIONS, DISCLAIMER, REPORT_FORMATS, Report
+from napari_flomo.reports.content import CONVENTIONS, DISCLAIMER, REPORT_FORMATS, TO_CHECK, Report
 
 
 def report_files(report: Report, paths: Sequence[str]) -> list[OutputFile]:
@@ -50,7 +50,7 @@ def report_text(report: Report) -> str:
         lines.append(f"{row.name}: {value}{indexed}")
     if surface is not None:
         lines.append(f"Body surface: {surface:.2f} m2")
-    lines += ["", *report.flag_lines()] if report.measures.flags else []
+    lines += ["", TO_CHECK, *report.flag_lines()] if report.measures.flags else []
     lines += ["", *([report.accepted] if report.accepted else []), report.origin, DISCLAIMER]
     return "\n".join(lines) + "\n"
 

@@ -72,7 +72,7 @@ def flags_of(image: OpenImage) -> tuple[Flag, ...]:
     if image.shapes is None or image.shapes.codes != codes:
         image.shapes = HeartFlags(codes)
     segmented, _whole = segmented_frames(image)
-    frames = [frame for frame in image.phases.frames if frame in segmented] or segmented[:1]
+    frames = image.phases.among(segmented)
     done = np.isfinite(image.segmentation.slice_scores)
     stacks = image.labels.data.reshape(image.labels.n_frames, *image.labels.spatial_shape)
     for frame in frames:

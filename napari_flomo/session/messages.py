@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from napari_flomo import reports
 from napari_flomo.jobs import Problem, Progress
-from napari_flomo.measures import Flag, agreement_limits
+from napari_flomo.measures import agreement_limits
 from napari_flomo.models import ModelCard, ModelState
 from napari_flomo.session.colours import structure_colours
 from napari_flomo.session.earlier_labels import EarlierLabels
@@ -278,14 +278,6 @@ def locked_text(codes: frozenset[int], card: ModelCard | None) -> str:
     names = {} if card is None else {label.code: label.name for label in card.labels}
     text = " and ".join(names.get(code, f"label {code}") for code in sorted(codes))
     return f"The {text} {'is' if len(codes) == 1 else 'are'} locked; unlock to change."
-
-
-def flag_text(flag: Flag, moving: bool) -> str:
-    """Return the line of a flag, with slice and frame counted from 1."""
-    if flag.frame is None or flag.slice is None:
-        return flag.text
-    frame = f", frame {flag.frame + 1}" if moving else ""
-    return f"Slice {flag.slice + 1}{frame}: {flag.text}"
 
 
 def review_row(review: Review, index: SliceIndex, moving: bool) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QListWidget, QListWidgetItem, QWidget
 
-from napari_flomo.session import SliceIndex, messages
+from napari_flomo.session import SliceIndex
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,7 @@ class FlagList(QListWidget):
 
     def show_flags(self, flags: Sequence[Flag], moving: bool) -> None:
         """Show flags; ``moving`` if the image has frames."""
-        texts = [messages.flag_text(flag, moving) for flag in flags]
+        texts = [flag.line(first=1, moving=moving) for flag in flags]
         if texts != [self.item(row).text() for row in range(self.count())]:
             self.clear()
             for flag, text in zip(flags, texts, strict=True):

@@ -80,6 +80,28 @@ def test_pinned_phases_are_measured():
     assert measured.to_dict()["thickening_percent"] is not None
 
 
+def test_one_segmented_frame_of_a_cine_is_measured_and_shown():
+    empty = np.zeros_like(DIASTOLE)
+    island = DIASTOLE.copy()
+    island[4, :6, :6] = 3
+    measured = measure_study(volume(np.stack([empty, empty, island])), NAMES, frames=[2])
+    assert measured.frames == {"only": (0, 2)}
+    assert measured.wall["only"].mean_mm == pytest.approx(8, rel=0.01)
+    assert [(flag.rule, flag.frame, flag.slice) for flag in measured.flags] == [("pieces", 2, 4)]
+
+
+def test_a_cine_is_checked_at_both_phases_only():
+    island = cylinder(20, 10)
+    island[4, :6, :6] = 3
+    measured = measure_study(volume(np.stack([DIASTOLE, island, SYSTOLE])), NAMES)
+    assert (measured.frames, measured.flags) == ({"ED": (0, 0), "ES": (0, 2)}, ())
+    phases = HeartPhases().pin("ED", 0).pin("ES", 1)
+    flags = measure_study(volume(np.stack([DIASTOLE, island])), NAMES, phases=phases).flags
+    pieces = next(flag for flag in flags if flag.rule == "pieces")
+    text = "Slice 5, frame 2: The left ventricle has several pieces."
+    assert pieces.line(first=1, moving=True) == text
+
+
 def test_other_structures_only_have_volumes():
     measured = measure_study(volume(DIASTOLE), [Label(3, "tumour", "#ff0000")])
     assert measured.heart is None

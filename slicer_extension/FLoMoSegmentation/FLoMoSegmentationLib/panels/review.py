@@ -106,7 +106,7 @@ class ReviewPanel(Panel):
         self.flags = ()  # a row that is added becomes the current one
         rows.clear()
         for flag in flags:
-            rows.addItem(qt.QListWidgetItem(messages.flag_text(flag, moving)))
+            rows.addItem(qt.QListWidgetItem(flag.line(first=1, moving=moving)))
         rows.setCurrentRow(-1)
         self.flags = flags
 
