@@ -1,4 +1,4 @@
-"""``flomo corrections``: list, verify, export and import a store of corrections."""
+"""``flomo corrections``: list, verify, compare, export and import a store of corrections."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ EPILOG = """examples:
   flomo corrections verify --store /shared/corrections
   flomo corrections export Dataset501_Corrections --format nnunet
   flomo corrections import nnUNet_raw/Dataset027_ACDC --patient 'patient[0-9]+'
+  flomo corrections agreement --readers ab cd --out agreement
 
 The store is in the user's data folder (or FLOMO_HOME) unless --store names another one.
 """
@@ -67,6 +68,18 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--patient",
         metavar="REGEX",
         help="regular expression that finds the patient in a file name",
+    )
+    action = add("agreement", run_agreement, "compare the corrections of two readers")
+    action.add_argument(
+        "--readers", nargs=2, metavar="ALIAS", help="first and second (default: the only two)"
+    )
+    action.add_argument(
+        "--out", metavar="DIR", help="write page, Bland-Altman plots and tables; new or empty"
+    )
+    action.add_argument(
+        "--show-aliases",
+        action="store_true",
+        help="write the aliases instead of reader A and reader B",
     )
 
 
@@ -160,6 +173,32 @@ def run_import(args: argparse.Namespace) -> int:
         _note(done.skipped)
     _note([f"Nothing was imported: {len(done.skipped)} left out, {done.known} known already."])
     return EXIT_NOTHING
+
+
+def run_agreement(args: argparse.Namespace) -> int:
+    """Compare two readers."""
+    from pathlib import Path
+
+    from napari_flomo.jobs.tasks import import_training
+    from napari_flomo.progress import progress_bar
+
+    readers = import_training("flomo_training.readers")
+    with progress_bar("image", quiet=args.json) as progress:
+        found = readers.compare_readers(_open(args), args.readers, progress)
+    names = found.aliases if args.show_aliases else readers.NAMES
+    if args.out:
+        readers.write_agreement(found, Path(args.out), names)
+    if args.json:
+        print_json(readers.agreement_dict(found, names))
+        return 0
+    if names != found.aliases:
+        called = (f"{alias} is {name}" for alias, name in zip(found.aliases, names, strict=True))
+        print(", ".join(called))
+    print(readers.agreement_text(found, names))
+    _note(found.left_out)
+    if args.out:
+        print(f"Wrote {Path(args.out) / readers.PAGE}")
+    return 0
 
 
 def _open(args: argparse.Namespace, create: bool = False) -> CorrectionStore:

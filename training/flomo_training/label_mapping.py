@@ -46,15 +46,15 @@ def classes_by_name(codes: Mapping[int, str], card: ModelCard) -> dict[int, int]
 
     Raises a `FlomoError` if a structure is not in the card.
     """
-    index_of = {_normalised(label.name): index for index, label in enumerate(card.labels)}
+    index_of = {normalised_name(label.name): index for index, label in enumerate(card.labels)}
     for name in codes.values():
-        if _normalised(name) not in index_of:
+        if normalised_name(name) not in index_of:
             known = ", ".join(label.name for label in card.labels[1:])
             raise FlomoError(
                 f"A correction has the structure {name!r}, which {card.name} does not know; it "
                 f"knows {known}."
             )
-    return {code: index_of[_normalised(name)] for code, name in codes.items()}
+    return {code: index_of[normalised_name(name)] for code, name in codes.items()}
 
 
 def channel_masks(classes: Tensor, logits: Tensor, activation: str) -> Tensor:
@@ -78,5 +78,6 @@ def predict_classes(logits: Tensor, card: ModelCard) -> Tensor:
     return torch.where(best.float().sigmoid() >= card.threshold, winner + 1, 0)
 
 
-def _normalised(name: str) -> str:
+def normalised_name(name: str) -> str:
+    """Return the name of a structure without differences in case and spaces."""
     return " ".join(name.casefold().split())

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -104,6 +106,41 @@ def compare(
         slice_dice=float(by_slice[held].mean()),
         slices=int(held.sum()),
     )
+
+
+def compare_slices(
+    reference: NDArray[np.bool_],
+    result: NDArray[np.bool_],
+    slices: Sequence[int],
+    spacing: tuple[float, float, float] | None,
+) -> MaskMetrics:
+    """Compare some slices of a mask with those of its reference.
+
+    Overlap is that of all slices together. With gaps between them, HD95 is measured within each run
+    of adjacent slices, and its mean is weighted by their slices; the surface Dice is not measured.
+
+    Parameters
+    ----------
+    reference, result
+        The slices alone, ``(slices, rows, columns)``.
+    slices
+        Their places in the image, ascending.
+    spacing
+        See `compare`.
+    """
+    breaks = [i for i in range(1, len(slices)) if slices[i] != slices[i - 1] + 1]
+    runs = [slice(start, stop) for start, stop in pairwise([0, *breaks, len(slices)])]
+    whole = compare(reference, result, spacing if len(runs) == 1 else None)
+    if len(runs) == 1 or spacing is None:
+        return whole
+    distances, weights = [], []
+    for run in runs:
+        distance = compare(reference[run], result[run], spacing).hd95_mm
+        if not math.isnan(distance):
+            distances.append(distance)
+            weights.append(run.stop - run.start)
+    hd95 = float(np.average(distances, weights=weights)) if distances else NAN
+    return replace(whole, hd95_mm=hd95)
 
 
 def bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:

@@ -1,9 +1,4 @@
-"""Agreement of ventricular volumes and ejection fraction: bias and limits of agreement.
-
-After Bland and Altman, Statistical methods for assessing agreement between two methods of clinical
-measurement, Lancet 327:307, 1986: bias is the mean of (result - reference) over patients, and the
-limits of agreement are bias +- 1.96 standard deviations.
-"""
+"""Agreement of ventricular volumes and ejection fraction: bias and limits of agreement."""
 
 from __future__ import annotations
 
@@ -13,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from flomo_training.bootstrap import Estimate, Sample, estimate
+from flomo_training.bland_altman import bland_altman
+from flomo_training.bootstrap import Estimate
 from flomo_training.metrics_table import StructureMetrics
 from napari_flomo.measures import Ventricle
 
@@ -22,8 +18,6 @@ VENTRICLES = ("left ventricle", "right ventricle")
 
 QUANTITIES = {"EDV": "ml", "ESV": "ml", "EF": "%"}
 """Measured quantities and their units; differences of EF are in percentage points."""
-
-NORMAL_95 = 1.96
 
 Reference = Literal["reference_ml", "listed_ml"]
 
@@ -99,15 +93,7 @@ def _limits(
     name: str, quantity: str, unit: str, differences: dict[str, float]
 ) -> LimitsOfAgreement:
     patients = sorted(differences)
-    values = [differences[patient] for patient in patients]
-    bias = estimate(Sample(values, patients, [quantity] * len(values)))
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+    found = bland_altman([differences[patient] for patient in patients], patients)
     return LimitsOfAgreement(
-        name,
-        quantity,
-        unit,
-        len(values),
-        bias,
-        bias.value - NORMAL_95 * spread,
-        bias.value + NORMAL_95 * spread,
+        name, quantity, unit, found.count, found.bias, found.lower, found.upper
     )

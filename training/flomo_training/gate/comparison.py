@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flomo_training.gate.cases import EvaluationImage
-from flomo_training.metrics import compare
+from flomo_training.metrics import compare_slices
 from flomo_training.uncertainty.band import foreground_band
 from flomo_training.uncertainty.reliability import Reliability
 from napari_flomo.models import ModelCard
@@ -167,8 +166,8 @@ def _row(
         probability = segmentation.probabilities.data[channel][evaluated][band]
         ece = float(Reliability.of(probability, truth[band], 0.0).ece())
         spacing = labels.geometry.spacing[::-1] if labels.geometry.spacing_known else None
-        dice, hd95 = _agreement(truth, mask, image.slices, spacing)
-        scores.append(Scores(dice, hd95, ece))
+        agreement = compare_slices(truth, mask, image.slices, spacing)
+        scores.append(Scores(agreement.dice, agreement.hd95_mm, ece))
     before, after = paired(scores[0], scores[1], spacing is not None)
     drawn = image.drawn is None or code in image.drawn
     return StructureComparison(image.name, image.group, structure, before, after, drawn)
@@ -186,33 +185,6 @@ def paired(before: Scores, after: Scores, spacing_known: bool) -> tuple[Scores, 
     elif math.isnan(after.dice) and not math.isnan(before.dice):
         after = Scores(1.0, perfect, after.ece)
     return before, after
-
-
-def _agreement(
-    truth: NDArray[np.bool_],
-    mask: NDArray[np.bool_],
-    slices: Sequence[int],
-    spacing: tuple[float, float, float] | None,
-) -> tuple[float, float]:
-    """Return the Dice of all slices and the HD95 within runs of adjacent slices."""
-    runs = _runs(slices)
-    whole = compare(truth, mask, spacing if len(runs) == 1 else None)
-    if len(runs) == 1 or spacing is None:
-        return whole.dice, whole.hd95_mm
-    distances, weights = [], []
-    for run in runs:
-        distance = compare(truth[run], mask[run], spacing).hd95_mm
-        if not math.isnan(distance):
-            distances.append(distance)
-            weights.append(run.stop - run.start)
-    hd95 = float(np.average(distances, weights=weights)) if distances else NAN
-    return whole.dice, hd95
-
-
-def _runs(slices: Sequence[int]) -> list[slice]:
-    """Return the positions of runs of adjacent slices; distances are not measured across gaps."""
-    breaks = [0, *(i for i in range(1, len(slices)) if slices[i] != slices[i - 1] + 1), len(slices)]
-    return [slice(start, stop) for start, stop in pairwise(breaks)]
 
 
 def _name(card: ModelCard, code: int) -> str:
