@@ -63,7 +63,7 @@ from napari_flomo.session.naming import image_name
 from napari_flomo.session.phases import review_note
 from napari_flomo.session.preferences import Preferences
 from napari_flomo.session.presenter import Presenter
-from napari_flomo.session.queue_filter import QueueFilter
+from napari_flomo.session.queue_filter import COLUMNS, Column, QueueFilter
 from napari_flomo.session.recovery import note_of
 from napari_flomo.session.reporting import report_of
 from napari_flomo.session.review import Review, SliceIndex, SliceState
@@ -77,12 +77,14 @@ from napari_flomo.session.viewer import ViewerAdapter
 from napari_flomo.session.visibility import NotShown
 
 __all__ = [
+    "COLUMNS",
     "IN_MILLIMETRES",
     "STATE_COLOURS",
     "TOOLS",
     "AutosaveChanged",
     "Busy",
     "Choice",
+    "Column",
     "CorrectionKept",
     "CorrectionWriter",
     "EarlierFound",

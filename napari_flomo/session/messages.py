@@ -44,6 +44,7 @@ REVIEW_COLUMNS = (
     ("Edits", "Pixels whose label you changed"),
 )
 """Title and tooltip of the columns of the review table, see `review_row`."""
+REVIEW_TIP = "Slices to review; click one to go there, or a column title to sort"
 
 MIRRORED_TITLE = "Use mirrored views"
 MIRRORED_TIP = (

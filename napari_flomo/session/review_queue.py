@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from napari_flomo.session.image_state import OpenImage
-from napari_flomo.session.review import SliceIndex, SliceState
+from napari_flomo.session.queue_filter import Column
+from napari_flomo.session.review import Review, SliceIndex, SliceState
+
+_STATES = tuple(SliceState)
 
 
 def queue_of(image: OpenImage) -> tuple[SliceIndex, ...]:
@@ -23,7 +26,16 @@ def queue_of(image: OpenImage) -> tuple[SliceIndex, ...]:
     code, counts = image.queue.structure, image.counts
     if code is not None and counts is not None:
         slices = tuple(index for index in slices if counts.slice_voxels(code, *index))
-    return slices
+    if image.queue.sort is None:
+        return slices
+    review, column = image.review, image.queue.sort
+    return tuple(
+        sorted(
+            slices,
+            key=lambda index: _value(review, index, column),
+            reverse=image.queue.descending,
+        )
+    )
 
 
 def listed(image: OpenImage) -> tuple[SliceIndex, ...]:
@@ -40,6 +52,17 @@ def progress_of(image: OpenImage) -> tuple[int, int]:
     if review is None:
         return 0, 0
     return sum(review.state(index) is SliceState.ACCEPTED for index in slices), len(slices)
+
+
+def _value(review: Review, index: SliceIndex, column: Column) -> tuple[float, ...]:
+    """Return what a slice is sorted by."""
+    if column == "slice":
+        return (index.slice, index.frame)
+    if column == "uncertainty":
+        return (review.score(index),)
+    if column == "state":
+        return (_STATES.index(review.state(index)),)
+    return (review.edits(index),)
 
 
 def _in_order(image: OpenImage) -> list[int]:

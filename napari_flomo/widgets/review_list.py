@@ -14,7 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_flomo.session import OpenImage, SliceIndex, SliceState, listed, messages
+from napari_flomo.session import COLUMNS, OpenImage, SliceIndex, SliceState, listed, messages
 from napari_flomo.widgets.fitting import CELL_MARGIN, fit_columns, longest_word
 
 _SYMBOLS = {str(SliceState.OPEN): "", str(SliceState.SEEN): "•", str(SliceState.ACCEPTED): "✓"}
@@ -30,6 +30,8 @@ class ReviewList(QTableWidget):
     """A `SliceIndex` was clicked."""
     menu_wanted = Signal(object, object)
     """A menu was requested for a `SliceIndex`, at a point of the screen."""
+    sort_wanted = Signal(str)
+    """The title of one of `COLUMNS` was clicked."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(0, len(messages.REVIEW_COLUMNS), parent)
@@ -37,7 +39,7 @@ class ReviewList(QTableWidget):
             item = QTableWidgetItem(title)
             item.setToolTip(tip)
             self.setHorizontalHeaderItem(column, item)
-        self.setToolTip("Slices to review; click one to go there")
+        self.setToolTip(messages.REVIEW_TIP)
         self.setAccessibleName("Slices to review")
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setItemDelegateForColumn(_STATE, _ShortState(self))
@@ -47,6 +49,8 @@ class ReviewList(QTableWidget):
         header.setMinimumSectionSize(CELL_MARGIN)
         header.setHighlightSections(False)
         header.setTextElideMode(Qt.TextElideMode.ElideRight)
+        header.setSectionsClickable(True)
+        header.sectionClicked.connect(lambda column: self.sort_wanted.emit(COLUMNS[column]))
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -79,6 +83,8 @@ class ReviewList(QTableWidget):
                     font = item.font()
                     font.setBold(accepted)
                     item.setFont(font)
+        if image is not None:
+            self._show_order(image)
         if self.slices != before:
             self._fit_columns()
 
@@ -118,6 +124,14 @@ class ReviewList(QTableWidget):
         super().changeEvent(event)
         if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
             self._fit_columns()
+
+    def _show_order(self, image: OpenImage) -> None:
+        """Show by which column the slices are sorted."""
+        header, queue = self.horizontalHeader(), image.queue
+        header.setSortIndicatorShown(queue.sort is not None)
+        if queue.sort is not None:
+            down, up = Qt.SortOrder.DescendingOrder, Qt.SortOrder.AscendingOrder
+            header.setSortIndicator(COLUMNS.index(queue.sort), down if queue.descending else up)
 
     def _fit_columns(self) -> None:
         """Give numbers the width that they need; states and frames get what is left.

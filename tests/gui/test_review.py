@@ -49,6 +49,17 @@ def test_the_most_uncertain_first(bench: Any, reviewed: Any) -> None:
     assert table.item(0, 2).text() == "seen"
 
 
+def test_a_click_on_a_column_sorts(bench: Any, reviewed: Any) -> None:
+    table, header = bench.review.list, bench.review.list.horizontalHeader()
+    by_uncertainty = table.slices
+    for wanted in (sorted(by_uncertainty, key=lambda index: (index.slice, index.frame)), None):
+        column = 1 if wanted is None else 0
+        spot = QPoint(header.sectionViewportPosition(column) + 8, header.height() // 2)
+        bench.qtbot.mouseClick(header.viewport(), Qt.MouseButton.LeftButton, pos=spot)
+        assert list(table.slices) == list(by_uncertainty if wanted is None else wanted)
+        assert header.sortIndicatorSection() == column
+
+
 def test_the_list_follows_clicks_and_the_slider(bench: Any, reviewed: Any) -> None:
     table = bench.review.list
     item = table.item(5, 0)

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
-from napari_flomo.session import QueueFilter, Scope, Session, SliceIndex, listed, progress_of
+from napari_flomo.session import (
+    COLUMNS,
+    Column,
+    QueueFilter,
+    Review,
+    Scope,
+    Session,
+    SliceIndex,
+    listed,
+    progress_of,
+)
 from napari_flomo.volumes import Volume
 
 Make = Callable[..., Volume]
@@ -58,6 +69,36 @@ def test_filters(session: Session, key: str, paint: Callable[..., None]) -> None
     paint(session, key, (2, 1), 2)
     session.set_queue(key, QueueFilter(structure=3))
     assert list(listed(image)) == [*DIASTOLE, SYSTOLE[0], SYSTOLE[2]]
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_sorted_by_any_column(
+    session: Session, key: str, paint: Callable[..., None], column: Column
+) -> None:
+    image = session.image(key)
+    image.review = Review(np.arange(9).reshape(3, 3))  # the small network is as sure everywhere
+    session.go_to(key, DIASTOLE[2])
+    session.accept(key)
+    paint(session, key, (2, 1), 2)
+    session.set_queue(key, QueueFilter("all"))
+    values = {
+        "slice": lambda index: (index.slice, index.frame),
+        "uncertainty": lambda index: -image.review.score(index),
+        "state": lambda index: ["open", "seen", "accepted"].index(image.review.state(index)),
+        "edits": lambda index: -image.review.edits(index),
+    }
+    wanted = [values[column](index) for index in listed(image)]
+    shown = []
+    for _click in range(3):
+        session.set_queue(key, image.queue.sorted_by(column))
+        shown.append([values[column](index) for index in listed(image)])
+    assert shown == [sorted(wanted), sorted(wanted, reverse=True), wanted]
+    assert len(set(wanted)) > 1
+    session.set_queue(key, QueueFilter("all", sort=column))
+    first, second = listed(image)[:2]
+    session.go_to(key, first)
+    if column != "state":  # which a visit changes
+        assert session.next_slice(key) == second, "the walk follows the list"
 
 
 def test_images_without_phases(session: Session, make_cine: Make, make_heart: Make) -> None:

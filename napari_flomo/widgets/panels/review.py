@@ -45,7 +45,7 @@ from napari_flomo.widgets.writer import write_layer
 if TYPE_CHECKING:
     import napari.viewer
 
-    from napari_flomo.session import Event
+    from napari_flomo.session import Column, Event
 
 SETTLE_MS = 150
 
@@ -72,6 +72,7 @@ class ReviewPanel(Panel):
         self.list = ReviewList()
         self.list.chosen.connect(self._go_to)
         self.list.menu_wanted.connect(self._open_menu)
+        self.list.sort_wanted.connect(self._sort)
         self.list.setMinimumHeight(150)
         walk = QHBoxLayout()
         self.previous_button, self.next_button = (
@@ -208,6 +209,11 @@ class ReviewPanel(Panel):
         key = self.viewer_state.key
         if key is not None:
             self.attempt(lambda: self.viewer_state.presenter.go_to(key, index))
+
+    def _sort(self, column: Column) -> None:
+        image = self.viewer_state.current_image
+        if image is not None:
+            self.viewer_state.session.set_queue(image.key, image.queue.sorted_by(column))
 
     def _on_bar(self, slice_: int) -> None:
         entry = self.viewer_state.current
