@@ -12,6 +12,7 @@ import pytest
 import slicer
 import widget_stubs
 from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QContextMenuEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QMessageBox
 
@@ -24,12 +25,13 @@ class ModuleDriver:
     def __init__(self, worker: Worker, patch: pytest.MonkeyPatch) -> None:
         self.application = widget_stubs.install()
         self.asked: list[str] = []
-        patch.setattr(slicer.util, "mainWindow", lambda: None)
         patch.setattr(slicer.app, "testingEnabled", lambda: False)
         patch.setattr(slicer.util, "confirmYesNoDisplay", self.ask, raising=False)
         sys.modules.pop("FLoMoSegmentation", None)
         self.code = importlib.import_module("FLoMoSegmentation")
         self.parent = widget_stubs.make_parent()
+        window = widget_stubs.PythonQt(self.parent.window)
+        patch.setattr(slicer.util, "mainWindow", lambda: window)
         worker_process = importlib.import_module("FLoMoSegmentationLib.worker_process")
         patch.setattr(worker_process, "make_worker", lambda: worker)
         self.module = self.code.FLoMoSegmentationWidget(self.parent)
@@ -71,6 +73,23 @@ class ModuleDriver:
         assert widget.isEnabled(), widget.objectName()
         assert widget.isVisibleTo(self.parent.window), widget.objectName()
         QTest.mouseClick(widget, Qt.MouseButton.LeftButton)
+
+    def press(self, key: Qt.Key, modifier: Any = Qt.KeyboardModifier.NoModifier) -> None:
+        """Press a key while no control of the module has the focus."""
+        self.parent.window.activateWindow()
+        self.application.setActiveWindow(self.parent.window)
+        QTest.keyClick(self.parent.window, key, modifier)
+        self.application.processEvents()
+
+    def open_menu(self, table: Any, row: int) -> Any:
+        """Click a row with the right button, and return the menu."""
+        widget = table.wrapped
+        at = widget.visualItemRect(widget.item(row, 0)).center()
+        QTest.mouseClick(widget.viewport(), Qt.MouseButton.RightButton, pos=at)
+        reason = QContextMenuEvent.Reason.Mouse
+        event = QContextMenuEvent(reason, at, widget.viewport().mapToGlobal(at))
+        self.application.sendEvent(widget.viewport(), event)
+        return self.application.activePopupWidget()
 
     def wait(self, done: Callable[[], bool], seconds: float = 90) -> None:
         end = time.monotonic() + seconds

@@ -26,7 +26,7 @@ def test_segment_review_correct_accept(driver, oblique):
     assert review.editor.segmentationNode() is scene_image.results.segmentation
     assert review.editor.sourceVolumeNode() is node
     assert review.editor.wrapped.shortcuts
-    assert review.measuresView.wrapped.table is scene_image.results.table
+    assert driver.panel.measures.ui.measuresView.wrapped.table is scene_image.results.table
     assert review.reviewTable.rowCount == oblique.n_slices
     composite = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceCompositeNodeRed")
     assert composite.GetBackgroundVolumeID() == node.GetID()

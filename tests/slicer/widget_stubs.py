@@ -18,15 +18,27 @@ if not os.environ.get("DISPLAY") and sys.platform == "linux":
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import slicer
-from PySide6.QtCore import Property, QBuffer, QByteArray, QEvent, QIODevice, QTimer, Signal
-from PySide6.QtGui import QIcon, QPixmap
+from PySide6.QtCore import (
+    Property,
+    QBuffer,
+    QByteArray,
+    QEvent,
+    QIODevice,
+    QObject,
+    Qt,
+    QTimer,
+    Signal,
+)
+from PySide6.QtGui import QAction, QIcon, QKeySequence, QPixmap, QShortcut
 from PySide6.QtUiTools import QUiLoader
 from PySide6.QtWidgets import (
     QApplication,
     QDoubleSpinBox,
+    QHeaderView,
     QLabel,
     QLineEdit,
     QListWidgetItem,
+    QMenu,
     QMessageBox,
     QPushButton,
     QTableView,
@@ -86,7 +98,7 @@ class SegmentEditor(SceneWidget):
         super().__init__(parent)
         self.history = slicer.vtkSegmentationHistory()
         self.editor_node: Any = None
-        self.shortcuts = False
+        self.shortcuts: list[QShortcut] = []
         self.effect: Any = None
 
     def setMRMLSegmentEditorNode(self, node: Any) -> None:
@@ -113,10 +125,16 @@ class SegmentEditor(SceneWidget):
         return self.effect
 
     def installKeyboardShortcuts(self) -> None:
-        self.shortcuts = True
+        self.uninstallKeyboardShortcuts()
+        for key, slot in (("Z", self.undo), (QKeySequence.StandardKey.Undo, self.undo)):
+            shortcut = QShortcut(QKeySequence(key), self.window())
+            shortcut.activated.connect(slot)
+            self.shortcuts.append(shortcut)
 
     def uninstallKeyboardShortcuts(self) -> None:
-        self.shortcuts = False
+        for shortcut in self.shortcuts:
+            shortcut.setParent(None)
+        self.shortcuts.clear()
 
     def saveStateForUndo(self) -> None:
         self.history.SaveState()
@@ -175,6 +193,10 @@ CUSTOM: dict[str, type[QWidget]] = {
 }
 
 
+WRAPPED = (QPushButton, QHeaderView, QAction)
+"""Classes of results on which the module connects signals or reads properties."""
+
+
 class PythonQt:
     """An object as in PythonQt: properties are values, signals are connected by signature."""
 
@@ -187,6 +209,8 @@ class PythonQt:
         getattr(self.wrapped, name).connect(lambda *given: slot(*given[:count]))
 
     def __getattr__(self, name: str) -> Any:
+        if name == "className":
+            return self.wrapped.metaObject().className
         if self.wrapped.metaObject().indexOfProperty(name) >= 0:
             return self.wrapped.property(name)
         found = getattr(self.wrapped, name)
@@ -195,7 +219,9 @@ class PythonQt:
 
         def call(*given: Any) -> Any:
             result = found(*(getattr(one, "wrapped", one) for one in given))
-            return PythonQt(result) if isinstance(result, QPushButton) else result
+            if isinstance(result, list):
+                return [PythonQt(one) if isinstance(one, QObject) else one for one in result]
+            return PythonQt(result) if isinstance(result, WRAPPED) else result
 
         return call
 
@@ -207,7 +233,7 @@ class _MessageBoxes:
     """The class QMessageBox."""
 
     def __call__(self, parent: Any = None) -> PythonQt:
-        return PythonQt(QMessageBox(parent))
+        return PythonQt(QMessageBox(getattr(parent, "wrapped", parent)))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(QMessageBox, name)
@@ -265,7 +291,9 @@ def install() -> QApplication:
     qt.QLabel = lambda text: PythonQt(QLabel(text))
     qt.QTableWidgetItem, qt.QListWidgetItem = QTableWidgetItem, QListWidgetItem
     qt.QPixmap, qt.QIcon = QPixmap, QIcon
-    qt.QWidget, qt.QEvent = QWidget, QEvent
+    qt.QWidget, qt.QEvent, qt.Qt, qt.QKeySequence = QWidget, QEvent, Qt, QKeySequence
+    qt.QMenu = lambda parent: PythonQt(QMenu(parent.wrapped))
+    qt.QShortcut = lambda parent: PythonQt(QShortcut(parent.wrapped))
     sys.modules["qt"] = qt
     slicer.util.loadUI = load_ui
     slicer.util.childWidgetVariables = child_widgets

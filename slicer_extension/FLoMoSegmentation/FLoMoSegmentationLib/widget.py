@@ -15,11 +15,13 @@ from FLoMoSegmentationLib.panels.install import InstallPanel
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.logic import Logic
     from FLoMoSegmentationLib.panels.learn import LearnPanel
+    from FLoMoSegmentationLib.panels.measures import MeasuresPanel
     from FLoMoSegmentationLib.panels.restore import RestorePanel
     from FLoMoSegmentationLib.panels.review import ReviewPanel
     from FLoMoSegmentationLib.panels.segment import SegmentPanel
     from FLoMoSegmentationLib.panels.studies import StudiesPanel
     from FLoMoSegmentationLib.scene_image import SceneImage
+    from FLoMoSegmentationLib.shortcuts import Shortcuts
     from napari_flomo.session import Message, MessageBoard
 
 IDLE_INTERVAL_MS = 400
@@ -47,8 +49,8 @@ class Widget:
 
     Attributes
     ----------
-    logic, restore, segment, review, studies, learn, board
-        Logic, panels and messages; only available once all packages are installed.
+    logic, restore, segment, review, measures, studies, learn, board, shortcuts
+        Logic, panels, messages and keys; only available once all packages are installed.
     current
         The chosen image if it is open; else None.
     """
@@ -57,9 +59,11 @@ class Widget:
     restore: RestorePanel
     segment: SegmentPanel
     review: ReviewPanel
+    measures: MeasuresPanel
     studies: StudiesPanel
     learn: LearnPanel
     board: MessageBoard
+    shortcuts: Shortcuts
 
     def __init__(
         self,
@@ -85,10 +89,12 @@ class Widget:
         from FLoMoSegmentationLib import worker_process
         from FLoMoSegmentationLib.logic import Logic
         from FLoMoSegmentationLib.panels.learn import LearnPanel
+        from FLoMoSegmentationLib.panels.measures import MeasuresPanel
         from FLoMoSegmentationLib.panels.restore import RestorePanel
         from FLoMoSegmentationLib.panels.review import ReviewPanel
         from FLoMoSegmentationLib.panels.segment import SegmentPanel
         from FLoMoSegmentationLib.panels.studies import StudiesPanel
+        from FLoMoSegmentationLib.shortcuts import Shortcuts
         from napari_flomo.session import MessageBoard, messages
 
         if self._started:
@@ -100,6 +106,8 @@ class Widget:
         page_of_studies = self._add_page("Studies")
         self.segment = SegmentPanel(self._add_page("Segment"), self)
         self.review = ReviewPanel(self._add_page("Review"), self)
+        self.measures = MeasuresPanel(self._add_page("Measures"), self)
+        self.shortcuts = Shortcuts(self.review.ui.editor, self.review.on_undo)
         self.learn = LearnPanel(self._add_page("Learn"), self, self.segment, self.install)
         self.board.subscribe(lambda: self.segment.show_message(self.board.shown))
         self._started = True
@@ -135,6 +143,7 @@ class Widget:
         if self.current is not None and views:
             slice_views.show_image(self.current.nodes)
         self.review.refresh()
+        self.measures.refresh()
 
     def tick(self) -> None:
         """Handle reports of the child process, and report edits; called by the timer."""
@@ -160,13 +169,13 @@ class Widget:
         """Install the shortcuts; called when the module is opened."""
         if self._started:
             self.refresh()
-            self.review.ui.editor.installKeyboardShortcuts()
+            self.shortcuts.install()
 
     def leave(self) -> None:
         """Deactivate the effect and the shortcuts; called when another module is opened."""
         if self._started:
             self.review.ui.editor.setActiveEffect(None)
-            self.review.ui.editor.uninstallKeyboardShortcuts()
+            self.shortcuts.uninstall()
 
     def close(self) -> None:
         """Write what was accepted, end the child process and remove the observers."""
@@ -176,6 +185,7 @@ class Widget:
         self._tags.clear()
         if self._started:
             self._started = False
+            self.shortcuts.uninstall()
             self.learn.close()
             self.studies.close()
             self.logic.close()

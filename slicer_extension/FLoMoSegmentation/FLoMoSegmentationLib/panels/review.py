@@ -1,9 +1,8 @@
-"""The Review, Correct and Measures sections."""
+"""The Review and Correct sections."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import qt
@@ -11,7 +10,7 @@ import slicer
 
 from FLoMoSegmentationLib import segment_edits, slice_views
 from FLoMoSegmentationLib.panels.base import Panel
-from FLoMoSegmentationLib.panels.phases import PhasePanel
+from FLoMoSegmentationLib.panels.queue import QueuePanel
 from FLoMoSegmentationLib.panels.uncertainty import UncertaintyPanel
 from napari_flomo.session import (
     CorrectionKept,
@@ -20,7 +19,6 @@ from napari_flomo.session import (
     PhasesChanged,
     ReviewChanged,
     SliceIndex,
-    cine_messages,
     listed,
     messages,
 )
@@ -33,7 +31,7 @@ EDITOR_TAG = "FLoMoSegmentation"
 
 
 class ReviewPanel(Panel):
-    """Slices in the order of uncertainty, the Segment Editor, and the measures."""
+    """Slices in the order of uncertainty, and the Segment Editor."""
 
     def __init__(self, ui: Any, host: PanelHost) -> None:
         super().__init__(ui, host)
@@ -41,14 +39,14 @@ class ReviewPanel(Panel):
         table = ui.reviewTable
         table.setColumnCount(len(messages.REVIEW_COLUMNS))
         table.setHorizontalHeaderLabels([title for title, _tip in messages.REVIEW_COLUMNS])
+        table.setToolTip(messages.REVIEW_TIP)
         table.connect("cellClicked(int,int)", self.on_row)
+        table.connect("customContextMenuRequested(QPoint)", self.on_menu)
         self.flags: tuple[Flag, ...] = ()
         ui.flagList.connect("currentRowChanged(int)", self.on_flag)
         ui.contours.setChecked(host.logic.presenter.contours)
         ui.contours.connect("toggled(bool)", host.logic.presenter.show_contours)
-        for title, _frames in cine_messages.QUEUE_FRAMES:
-            ui.queueBox.addItem(title)
-        ui.queueBox.connect("activated(int)", self.on_queue)
+        self.queue = QueuePanel(ui, host)
         ui.nextButton.connect("clicked(bool)", self.on_next)
         ui.previousButton.connect("clicked(bool)", self.on_previous)
         ui.acceptButton.connect("pressed()", self.on_pressed)
@@ -57,25 +55,22 @@ class ReviewPanel(Panel):
         ui.acceptButton.installEventFilter(self.ignore_double_click)
         self.seen: SliceIndex | None = None
         self.uncertainty = UncertaintyPanel(ui, host)
-        self.phases = PhasePanel(ui, host)
         host.logic.session.subscribe(self.on_event)
 
     def refresh(self) -> None:
-        """Show review, labels and measures of the chosen image."""
+        """Show review and labels of the chosen image."""
         current = self.host.current
         results = None if current is None else current.results
         for button in (self.ui.nextButton, self.ui.previousButton, self.ui.acceptButton):
             button.setEnabled(results is not None)
         self.refresh_editor()
-        self.ui.measuresView.setMRMLTableNode(None if results is None else results.table)
         self.fill_table()
         self.uncertainty.refresh()
-        self.phases.refresh()
 
     def fill_table(self) -> None:
         """List the slices that the user reviews."""
         current, table = self.host.current, self.ui.reviewTable
-        self.ui.queueBox.setVisible(current is not None and current.nodes.n_frames > 1)
+        self.queue.refresh()
         review = None if current is None else self.host.logic.session.image(current.key).review
         self.update_accept_button()
         if current is None or review is None:
@@ -144,13 +139,21 @@ class ReviewPanel(Panel):
             index = SliceIndex(flag.frame, flag.slice)
             self._step(lambda key: self.host.logic.presenter.go_to(key or "", index))
 
-    def on_queue(self, row: int) -> None:
-        """List other slices."""
-        current, session = self.host.current, self.host.logic.session
-        if current is not None:
-            _title, frames = cine_messages.QUEUE_FRAMES[row]
-            queue = replace(session.image(current.key).queue, frames=frames)
-            session.set_queue(current.key, queue)
+    def on_menu(self, place: Any) -> None:
+        """Go to the slice under the mouse, and offer to accept it or to take that back."""
+        table = self.ui.reviewTable
+        row = table.rowAt(place.y())
+        if not 0 <= row < len(self.slices):
+            return
+        self.seen = self.slices[row]
+        self.on_row(row)
+        menu = qt.QMenu(table)
+        menu.setAttribute(qt.Qt.WA_DeleteOnClose)
+        menu.setToolTipsVisible(True)
+        action = menu.addAction(self.ui.acceptButton.text)
+        action.setToolTip(self.ui.acceptButton.toolTip)
+        action.connect("triggered(bool)", self.on_accept)
+        menu.popup(table.viewport().mapToGlobal(place))
 
     def on_next(self, _checked: bool = False) -> None:
         """Go to the next slice of the review."""
@@ -159,6 +162,15 @@ class ReviewPanel(Panel):
     def on_previous(self, _checked: bool = False) -> None:
         """Go to the previous slice of the review."""
         self._step(self.host.logic.presenter.previous)
+
+    def on_undo(self) -> None:
+        """Take back the last acceptance; if the labels were changed since, undo that."""
+
+        def undo(key: str | None) -> None:
+            if not self.host.logic.presenter.undo_accept(key):
+                self.ui.editor.undo()
+
+        self._step(undo)
 
     def on_pressed(self) -> None:
         """Remember which slice the user saw when the button was pressed."""
