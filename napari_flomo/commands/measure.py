@@ -54,7 +54,9 @@ def run(args: argparse.Namespace) -> int:
         moving = len(study.labels) > 1 or study.labels[0].n_frames > 1
         flags = [flag.line(first=0, moving=moving) for flag in measured.flags]
         flags = ["Labels to check:", *flags] if flags else []
-        print("\n".join([f"Codes: {codes}", *_lines(measured), *flags]))
+        notes = [note.line(first=0) for note in measured.notes]
+        how = [*measured.conventions.differences(), *notes]
+        print("\n".join([f"Codes: {codes}", *_lines(measured), *how, *flags]))
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from napari_flomo import DEFAULT_MODEL
@@ -77,6 +77,7 @@ def add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--height", metavar="CM", type=float, help="for values per body surface")
     parser.add_argument("--weight", metavar="KG", type=float, help="for values per body surface")
     add_slice_axis(parser)
+    _add_conventions(parser)
 
 
 def read_study(args: argparse.Namespace) -> Study:
@@ -84,7 +85,7 @@ def read_study(args: argparse.Namespace) -> Study:
 
     Raises `FlomoError` if they cannot be read or measured.
     """
-    from napari_flomo.measures import measure_study
+    from napari_flomo.measures import Conventions, measure_study
     from napari_flomo.models import load_card
     from napari_flomo.volumes import align_labels, whole_labels
 
@@ -98,9 +99,15 @@ def read_study(args: argparse.Namespace) -> Study:
         labels = [whole_labels(one) for one in labels]
     card = None if args.codes else load_card(model_folder(args.model, quiet=True))
     names = args.codes if card is None else card.labels
+    if args.slice_thickness is not None:
+        labels = [replace(one, slice_thickness=args.slice_thickness) for one in labels]
     measures = measure_study(
         labels[0],
         names,
+        conventions=Conventions(
+            args.papillary_muscles, args.basal_slices, args.slice_gaps, args.density
+        ),
+        images=images,
         systole=labels[1] if len(labels) == 2 else None,
         phases=_phases(args, labels, names),
         height_cm=args.height,
@@ -117,6 +124,57 @@ def read_all(files: Sequence[str], slice_axis: str | None) -> list[Volume]:
     for note in dict.fromkeys(note for image in images for note in image.notes):
         print(f"Note: {note}", file=sys.stderr)
     return images
+
+
+def _add_conventions(parser: argparse.ArgumentParser) -> None:
+    """Add the fields of `Conventions`; this module loads fast, so their values are repeated."""
+    group = parser.add_argument_group(
+        "conventions", "How volumes and mass are computed; the defaults count the labels."
+    )
+    group.add_argument(
+        "--papillary-muscles",
+        choices=("as-labelled", "myocardium"),
+        default="as-labelled",
+        help="count papillary muscles and trabeculae of the left ventricle as they are labelled, "
+        "or the dark pixels of the cavity as myocardium (needs --image)",
+    )
+    group.add_argument(
+        "--basal-slices",
+        choices=("all", "half-enclosed"),
+        default="all",
+        help="count every labelled slice, or a slice at the base of the left ventricle only if "
+        "wall encloses at least half of its cavity",
+    )
+    group.add_argument(
+        "--slice-gaps",
+        choices=("included", "interpolated", "excluded"),
+        default="included",
+        help="a slice stands for the distance to the next one, or for its thickness with gaps "
+        "interpolated or left out",
+    )
+    group.add_argument(
+        "--slice-thickness",
+        metavar="MM",
+        type=_thickness,
+        help="for the gaps, where the header of the image does not give it",
+    )
+    group.add_argument(
+        "--density",
+        metavar="G_PER_ML",
+        type=float,
+        default=1.05,
+        help="of myocardium (default: %(default)s)",
+    )
+
+
+def _thickness(text: str) -> float:
+    """Parse millimetres."""
+    try:
+        if 0 < float(text) < 100:
+            return float(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not a slice thickness in mm")
 
 
 def _codes(text: str) -> list[Label]:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from napari_flomo.measures.agreement import AgreementLimits, agreement_limits
 from napari_flomo.measures.body import body_surface_m2
+from napari_flomo.measures.conventions import (
+    MYOCARDIAL_DENSITY_G_PER_ML,
+    SLICE_THICKNESS_UNKNOWN,
+    Conventions,
+)
 from napari_flomo.measures.counts import VoxelCounts
 from napari_flomo.measures.curve import VolumeCurve, volume_curves
 from napari_flomo.measures.flags import Flag, HeartFlags
 from napari_flomo.measures.heart import (
-    MYOCARDIAL_DENSITY_G_PER_ML,
     HeartMeasures,
     Ventricle,
     heart_of_cine,
     heart_of_phases,
 )
 from napari_flomo.measures.heart_codes import HeartCodes
+from napari_flomo.measures.measured_labels import MeasuredLabels
 from napari_flomo.measures.phases import (
     PHASES,
     SIDES,
@@ -39,14 +44,17 @@ __all__ = [
     "MYOCARDIAL_DENSITY_G_PER_ML",
     "PHASES",
     "SIDES",
+    "SLICE_THICKNESS_UNKNOWN",
     "WALL_SEGMENTS",
     "AgreementLimits",
+    "Conventions",
     "Flag",
     "HeartCodes",
     "HeartFlags",
     "HeartMeasures",
     "HeartPhases",
     "Insertions",
+    "MeasuredLabels",
     "Phase",
     "Side",
     "StructureVolume",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
+from napari_flomo.measures.conventions import Conventions
 from napari_flomo.volumes import Volume
 
 MM3_PER_ML = 1000.0
@@ -27,15 +28,26 @@ class VoxelCounts:
     codes
         Codes of the labels, in the order of the last axis.
     ml_per_voxel
-        None if the spacing is unknown.
+        None if the spacing is unknown, or the slice thickness if the conventions need it.
+    conventions
+        How millilitres and mass are computed.
+    gap
+        Fraction of the distance between slices that no slice covers; 0 where gaps are included.
     """
 
     def __init__(
-        self, counts: NDArray[np.int64], codes: tuple[int, ...], ml_per_voxel: float | None
+        self,
+        counts: NDArray[np.int64],
+        codes: tuple[int, ...],
+        ml_per_voxel: float | None,
+        conventions: Conventions | None = None,
+        gap: float = 0.0,
     ) -> None:
         self._counts = counts
         self.codes = codes
         self.ml_per_voxel = ml_per_voxel
+        self.conventions = conventions or Conventions()
+        self.gap = gap
 
     @classmethod
     def of(cls, labels: Volume, codes: Iterable[int]) -> Self:
@@ -52,6 +64,23 @@ class VoxelCounts:
             for number, pixels in enumerate(image):
                 result.update(frame, number, pixels)
         return result
+
+    def by(self, conventions: Conventions, labels: Volume) -> VoxelCounts:
+        """Return the same counts, measured by conventions on the grid of ``labels``.
+
+        The counts stay those of this object: an `update` of either is one of both.
+        """
+        ml, gap, thickness = self.ml_per_voxel, 0.0, labels.slice_thickness
+        if conventions.need_thickness and thickness is None:
+            ml = None
+        elif conventions.need_thickness and thickness is not None:
+            gap = max(0.0, 1 - thickness / labels.geometry.spacing[2])  # slices may overlap
+        return VoxelCounts(self._counts, self.codes, ml, conventions, gap)
+
+    def copy(self) -> VoxelCounts:
+        """Return counts that are updated independently."""
+        counts = self._counts.copy()
+        return VoxelCounts(counts, self.codes, self.ml_per_voxel, self.conventions, self.gap)
 
     @property
     def n_frames(self) -> int:
@@ -72,7 +101,13 @@ class VoxelCounts:
         return int(self._counts[frame, :, self.codes.index(code)].sum())
 
     def ml(self, code: int, frame: int) -> float | None:
-        """Return the millilitres of a label in a frame; None if the spacing is unknown."""
+        """Return the millilitres of a label in a frame; None if they cannot be known."""
         if self.ml_per_voxel is None:
             return None
-        return self.voxels(code, frame) * self.ml_per_voxel
+        if not self.gap:
+            return self.voxels(code, frame) * self.ml_per_voxel
+        areas = self._counts[frame, :, self.codes.index(code)]
+        covered = float(areas.sum()) * (1 - self.gap)
+        if self.conventions.slice_gaps == "interpolated":
+            covered += float((areas[:-1] + areas[1:]).sum()) / 2 * self.gap
+        return covered * self.ml_per_voxel

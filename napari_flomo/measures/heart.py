@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from napari_flomo.measures.conventions import Conventions
 from napari_flomo.measures.counts import VoxelCounts
 from napari_flomo.measures.heart_codes import HeartCodes
 from napari_flomo.measures.phases import HeartPhases, choose_phases
-
-MYOCARDIAL_DENSITY_G_PER_ML = 1.05
-"""Schulz-Menger et al., Standardized image interpretation and post-processing in cardiovascular
-magnetic resonance - 2020 update, J Cardiovasc Magn Reson 22:19, doi 10.1186/s12968-020-00610-6."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +59,8 @@ class HeartMeasures:
         those of the frame.
     complete
         Whether every slice of these frames was segmented; otherwise volumes are too small.
+    conventions
+        How volumes and mass were computed.
     """
 
     left: Ventricle | None
@@ -69,6 +68,7 @@ class HeartMeasures:
     mass_g: float | None
     phases: HeartPhases | None
     complete: bool = True
+    conventions: Conventions = field(default_factory=Conventions)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all measures in plain JSON types; None for unknown ones."""
@@ -84,6 +84,7 @@ class HeartMeasures:
             "mass_g": self.mass_g,
             "phases": None if self.phases is None else self.phases.to_dict(),
             "complete": self.complete,
+            "conventions": asdict(self.conventions),
         }
 
 
@@ -100,7 +101,7 @@ def heart_of_cine(
     Parameters
     ----------
     counts
-        Of the labels.
+        Of the labels; their conventions are those of the measures.
     codes
         Of the parts of the heart.
     phases
@@ -125,9 +126,10 @@ def heart_of_cine(
     )
     only = segmented[0] if len(segmented) == 1 else None
     mass_frame = only if phases.left.ed is None else phases.left.ed
-    mass = _mass(_ml(counts, codes.myocardium, mass_frame, segmented))
+    mass = _mass(counts, codes, mass_frame, segmented)
     used = phases.frames or tuple(segmented[:1])
-    return HeartMeasures(left, right, mass, phases, set(used) <= set(complete))
+    whole_phases = set(used) <= set(complete)
+    return HeartMeasures(left, right, mass, phases, whole_phases, counts.conventions)
 
 
 def heart_of_phases(
@@ -140,7 +142,8 @@ def heart_of_phases(
         else None
         for code in (codes.left_ventricle, codes.right_ventricle)
     )
-    return HeartMeasures(left, right, _mass(_ml(diastole, codes.myocardium, 0, [0])), None)
+    mass = _mass(diastole, codes, 0, [0])
+    return HeartMeasures(left, right, mass, None, conventions=diastole.conventions)
 
 
 def _ml(
@@ -152,5 +155,8 @@ def _ml(
     return counts.ml(code, frame)
 
 
-def _mass(ml: float | None) -> float | None:
-    return None if ml is None else ml * MYOCARDIAL_DENSITY_G_PER_ML
+def _mass(
+    counts: VoxelCounts, codes: HeartCodes, frame: int | None, segmented: Sequence[int]
+) -> float | None:
+    ml = _ml(counts, codes.myocardium, frame, segmented)
+    return None if ml is None else ml * counts.conventions.density_g_per_ml

@@ -48,7 +48,7 @@ def slice_shape(pixels: NDArray[np.integer], codes: HeartCodes) -> SliceShape:
     return SliceShape(
         {part: int(np.count_nonzero(mask)) for part, mask in masks.items()},
         tuple(part for part, mask in masks.items() if _has_second_piece(mask)),
-        _open_border(masks["left_ventricle"], masks["myocardium"])
+        open_border(masks["left_ventricle"], masks["myocardium"])
         if {"left_ventricle", "myocardium"} <= masks.keys()
         else 0.0,
     )
@@ -66,7 +66,7 @@ def _has_second_piece(mask: NDArray[np.bool_]) -> bool:
     return len(sizes) > 1 and sizes[-2] >= max(SMALL_PIECE_PIXELS, SMALL_PIECE * mask.sum())
 
 
-def _open_border(cavity: NDArray[np.bool_], wall: NDArray[np.bool_]) -> float:
+def open_border(cavity: NDArray[np.bool_], wall: NDArray[np.bool_]) -> float:
     """Return the fraction of the pixels around a cavity that are not wall."""
     from skimage.morphology import dilation
 

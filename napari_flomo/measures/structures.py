@@ -23,9 +23,9 @@ class StructureVolume:
 def structure_volumes(
     labels: Volume, structures: Mapping[int, str], frames: Iterable[int] | None = None
 ) -> list[StructureVolume]:
-    """Measure every structure in every frame by counting voxels.
+    """Measure every structure in every frame by counting voxels, by the default `Conventions`.
 
-    The slice thickness is the distance between slices, as usual for short-axis stacks: gaps between
+    A slice stands for the distance to the next one, as usual for short-axis stacks: gaps between
     slices are included.
 
     Parameters
@@ -50,8 +50,15 @@ def structure_volumes(
     measured = []
     for frame in range(labels.n_frames) if frames is None else frames:
         counts = VoxelCounts.of(labels.frame(frame), structures)
-        measured += [
-            StructureVolume(code, name, frame, counts.voxels(code, 0), counts.ml(code, 0))
-            for code, name in structures.items()
-        ]
+        measured += volumes_of_frame(counts, structures, 0, shown=frame)
     return measured
+
+
+def volumes_of_frame(
+    counts: VoxelCounts, structures: Mapping[int, str], frame: int, *, shown: int
+) -> list[StructureVolume]:
+    """Return the volumes of a frame that was counted; ``shown`` is the number that it gets."""
+    return [
+        StructureVolume(code, name, shown, counts.voxels(code, frame), counts.ml(code, frame))
+        for code, name in structures.items()
+    ]

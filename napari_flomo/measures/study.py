@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
+
+from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.measures.body import body_surface_m2
+from napari_flomo.measures.conventions import SLICE_THICKNESS_UNKNOWN, Conventions
 from napari_flomo.measures.counts import VoxelCounts
 from napari_flomo.measures.flags import Flag, HeartFlags
 from napari_flomo.measures.heart import HeartMeasures, heart_of_cine, heart_of_phases
 from napari_flomo.measures.heart_codes import HeartCodes
-from napari_flomo.measures.phases import HeartPhases
-from napari_flomo.measures.structures import StructureVolume, structure_volumes
+from napari_flomo.measures.measured_labels import CountingNote, MeasuredLabels, counting_notes
+from napari_flomo.measures.phases import HeartPhases, choose_phases
+from napari_flomo.measures.structures import StructureVolume, volumes_of_frame
 from napari_flomo.measures.wall import WallThickness, thickening, wall_thickness
 from napari_flomo.models import Label
 from napari_flomo.volumes import Volume
@@ -35,6 +39,10 @@ class StudyMeasures:
         Thickness at ``"ED"`` and ``"ES"``, or in the ``"only"`` frame, where it can be measured.
     flags
         What contradicts anatomy, at end diastole and end systole of a cine.
+    conventions
+        How volumes and mass are computed.
+    notes
+        What the conventions did to single slices of these frames.
     frames
         Label image and frame, counted from 0, of ``"ED"`` and ``"ES"`` of the left ventricle, or of
         the ``"only"`` frame that is measured.
@@ -45,6 +53,8 @@ class StudyMeasures:
     body_surface_m2: float | None
     wall: Mapping[str, WallThickness]
     flags: tuple[Flag, ...]
+    conventions: Conventions
+    notes: tuple[CountingNote, ...]
     frames: Mapping[str, tuple[int, int]]
 
     @property
@@ -74,6 +84,8 @@ class StudyMeasures:
             },
             "thickening_percent": thickening(self.wall["ED"], self.wall["ES"]) if both else None,
             "flags": self.flags,
+            "conventions": asdict(self.conventions),
+            "notes": self.notes,
         }
 
 
@@ -85,6 +97,8 @@ def measure_study(
     phases: HeartPhases | None = None,
     frames: Sequence[int] | None = None,
     whole: Sequence[int] | None = None,
+    conventions: Conventions | None = None,
+    images: Sequence[Volume] = (),
     height_cm: float | None = None,
     weight_kg: float | None = None,
 ) -> StudyMeasures:
@@ -104,47 +118,114 @@ def measure_study(
         Frames of a cine that were segmented, all by default; others are not measured.
     whole
         Those of them all of whose slices were segmented, all by default.
+    conventions
+        How volumes and mass are computed. They change neither the choice of end diastole and end
+        systole, nor wall and flags.
+    images
+        The images that the labels belong to, in the order of the label images; needed if
+        ``conventions.need_image``.
     height_cm, weight_kg
         Of the person, for indexed values.
 
     Raises
     ------
     FlomoError
-        If an image is not of an integer type, or height and weight are implausible or only one of
-        them is given.
+        If a label image is not of an integer type, height and weight are implausible or only one of
+        them is given, or the conventions need images or a slice thickness that are not known.
     """
     structures = {label.code: label.name for label in names if label.code}
     surface = body_surface_m2(height_cm, weight_kg)
     codes = HeartCodes.of(names)
-    images = [labels] if systole is None else [labels, systole]
-    if len(images) == 2 and any(image.n_frames > 1 for image in images):
+    stacks = [labels] if systole is None else [labels, systole]
+    if len(stacks) == 2 and any(one.n_frames > 1 for one in stacks):
         raise FlomoError("Two label images are end diastole and end systole; give one frame each.")
-    volumes = [
-        StructureVolume(one.code, one.name, number + one.frame, one.voxels, one.ml)
-        for number, image in enumerate(images)
-        for one in structure_volumes(image, structures, frames)
-    ]
-    segmented = range(labels.n_frames) if frames is None else frames
+    conventions = conventions or Conventions()
+    _check_known(conventions, stacks, images)
+    segmented = list(range(labels.n_frames) if frames is None else frames)
+    counts = [VoxelCounts.of(one, structures).by(conventions, one) for one in stacks]
     if codes is None:
+        volumes = _volumes(counts, structures, segmented)
         only = {"only": (0, segmented[0] if segmented else 0)}
-        return StudyMeasures(volumes, None, surface, {}, (), only)
-    counts = [VoxelCounts.of(image, structures) for image in images]
+        return StudyMeasures(volumes, None, surface, {}, (), conventions, (), only)
+    if systole is None and phases is None:
+        phases = choose_phases(counts[0], codes, whole or segmented)
+    measured = [MeasuredLabels(one, codes) for one in counts]
+    for number, one in enumerate(stacks):
+        for frame in segmented if len(stacks) == 1 else (0,):
+            grey = _stack_of(images[number], frame) if images else None
+            measured[number].update(frame, _stack_of(one, frame), grey)
     if systole is None:
-        heart = heart_of_cine(counts[0], codes, phases, frames=frames, whole=whole)
+        heart = heart_of_cine(measured[0].counts, codes, phases, frames=frames, whole=whole)
         assert heart.phases is not None
-        measured = _frames_of(heart.phases, segmented)
+        shown = _frames_of(heart.phases, segmented)
         checked = {frame: (labels, frame) for frame in heart.phases.among(segmented)}
     else:
-        heart = heart_of_phases(counts[0], counts[1], codes)
-        measured = {"ED": (0, 0), "ES": (1, 0)}
+        heart = heart_of_phases(measured[0].counts, measured[1].counts, codes)
+        shown = {"ED": (0, 0), "ES": (1, 0)}
         checked = {0: (labels, 0), 1: (systole, 0)}
-    walls: dict[str, WallThickness] = {}
-    if None not in (codes.left_ventricle, codes.myocardium) and labels.geometry.spacing_known:
-        for name, (number, frame) in measured.items():
-            if (wall := wall_thickness(images[number], codes, frame)) is not None:
-                walls[name] = wall
-    flags = _flags(checked, codes, heart)
-    return StudyMeasures(volumes, heart, surface, walls, flags, measured)
+    return StudyMeasures(
+        _volumes([one.counts for one in measured], structures, segmented),
+        heart,
+        surface,
+        _walls(stacks, codes, shown),
+        _flags(checked, codes, heart),
+        conventions,
+        counting_notes(
+            {
+                name: measured[number].frames[frame]
+                for name, (number, frame) in shown.items()
+                if frame in measured[number].frames
+            }
+        ),
+        shown,
+    )
+
+
+def _check_known(
+    conventions: Conventions, labels: Sequence[Volume], images: Sequence[Volume]
+) -> None:
+    """Raise `FlomoError` if conventions need what is not known."""
+    if conventions.need_image and len(images) != len(labels):
+        raise FlomoError(
+            "Papillary muscles are found by the grey values; give the image of the labels, too."
+        )
+    if conventions.need_image and any("channels" in image.axes for image in images):
+        raise FlomoError("Papillary muscles are found by grey values, but the image has colours.")
+    if conventions.need_thickness and any(one.slice_thickness is None for one in labels):
+        raise FlomoError(SLICE_THICKNESS_UNKNOWN)
+
+
+def _stack_of(volume: Volume, frame: int) -> NDArray[Any]:
+    stack: NDArray[Any] = volume.data.reshape(-1, *volume.spatial_shape)[frame]
+    return stack
+
+
+def _volumes(
+    counts: Sequence[VoxelCounts], structures: Mapping[int, str], segmented: Sequence[int]
+) -> list[StructureVolume]:
+    """Return the volumes in all segmented frames; of two images, in frames 0 and 1."""
+    if len(counts) == 2:
+        pairs = [(counts[0], 0, 0), (counts[1], 0, 1)]
+    else:
+        pairs = [(counts[0], frame, frame) for frame in segmented]
+    return [
+        one
+        for count, frame, shown in pairs
+        for one in volumes_of_frame(count, structures, frame, shown=shown)
+    ]
+
+
+def _walls(
+    labels: Sequence[Volume], codes: HeartCodes, shown: Mapping[str, tuple[int, int]]
+) -> dict[str, WallThickness]:
+    """Measure the wall, where it can be measured."""
+    if None in (codes.left_ventricle, codes.myocardium) or not labels[0].geometry.spacing_known:
+        return {}
+    walls = {
+        name: wall_thickness(labels[number], codes, frame)
+        for name, (number, frame) in shown.items()
+    }
+    return {name: wall for name, wall in walls.items() if wall is not None}
 
 
 def _frames_of(phases: HeartPhases, segmented: Sequence[int]) -> dict[str, tuple[int, int]]:
@@ -161,6 +242,6 @@ def _flags(
     """Check frames of label images, by the number that their flags get."""
     flags = HeartFlags(codes)
     for number, (image, frame) in checked.items():
-        for slice_, pixels in enumerate(image.data.reshape(-1, *image.spatial_shape)[frame]):
+        for slice_, pixels in enumerate(_stack_of(image, frame)):
             flags.update(number, slice_, pixels)
     return flags.flags(heart)

@@ -24,13 +24,6 @@ TO_CHECK = "Labels to check:"
 REPORT_FORMATS = (".pdf", ".csv", ".json", ".txt")
 """Endings of the files that a report can be written to."""
 
-CONVENTIONS = (
-    "Volumes: voxels of the labels; gaps between slices are included. Papillary muscles and "
-    "trabeculae belong to the structure that the labels give them.",
-    "Mass: myocardium at end diastole, 1.05 g/ml. Body surface: Mosteller.",
-    "Wall: between inner and outer contour, in slices whose cavity is enclosed by wall.",
-)
-
 
 @dataclass(frozen=True)
 class ReportRow:
@@ -125,6 +118,16 @@ class Report:
             for phase, wall in self.measures.wall.items()
         ]
         return found
+
+    def convention_lines(self) -> list[str]:
+        """Return how the measures were computed, in sentences."""
+        *volumes, mass = self.measures.conventions.sentences()
+        return [
+            " ".join(volumes),
+            f"{mass} Body surface: Mosteller. Wall: between inner and outer contour, in slices "
+            "whose cavity is enclosed by wall.",
+            *(note.line(first=1) for note in self.measures.notes),
+        ]
 
     def flag_lines(self) -> list[str]:
         """Return a line for each flag, with frame and slice counted from 1."""

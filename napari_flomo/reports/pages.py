@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from napari_flomo.measures import thickening
 from napari_flomo.models import Label
 from napari_flomo.reports.bullseye import draw_bullseye
-from napari_flomo.reports.content import CONVENTIONS, DISCLAIMER, TO_CHECK, Report
+from napari_flomo.reports.content import DISCLAIMER, TO_CHECK, Report
 
 A4 = (8.27, 11.69)  # inches
 THICKNESS_MM = (3.0, 15.0)
@@ -150,7 +150,7 @@ def _foot(figure: Figure, report: Report) -> None:
     if len(flags) > FLAGS_SHOWN:
         shown.append(f"and {len(flags) - FLAGS_SHOWN} more flags")
     limits = [LIMITS_NOTE] if any(row.limits for row in report.rows()) else []
-    lines = [*shown, *limits, *CONVENTIONS, DISCLAIMER]
+    lines = [*shown, *limits, *report.convention_lines(), DISCLAIMER]
     text = "\n".join(part for line in lines for part in textwrap.wrap(line, 130))
     figure.text(0.08, 0.02, text, fontsize=7, va="bottom")
 

@@ -6,11 +6,12 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import OutputFile
-from napari_flomo.reports.content import CONVENTIONS, DISCLAIMER, REPORT_FORMATS, TO_CHECK, Report
+from napari_flomo.reports.content import DISCLAIMER, REPORT_FORMATS, TO_CHECK, Report
 
 
 def report_files(report: Report, paths: Sequence[str]) -> list[OutputFile]:
@@ -51,6 +52,7 @@ def report_text(report: Report) -> str:
     if surface is not None:
         lines.append(f"Body surface: {surface:.2f} m2")
     lines += ["", TO_CHECK, *report.flag_lines()] if report.measures.flags else []
+    lines += ["", *report.convention_lines()]
     lines += ["", *([report.accepted] if report.accepted else []), report.origin, DISCLAIMER]
     return "\n".join(lines) + "\n"
 
@@ -71,6 +73,8 @@ def _table(report: Report, delimiter: str) -> str:
     for row in report.rows():
         numbers = ["" if one is None else f"{one:.4g}" for one in (row.value, row.indexed)]
         table.writerow([row.name, numbers[0], row.unit, numbers[1], row.limits])
+    for name, choice in asdict(report.measures.conventions).items():
+        table.writerow([f"convention: {name}", choice, "", "", ""])
     return stream.getvalue()
 
 
@@ -78,6 +82,7 @@ def _content(report: Report) -> dict[str, object]:
     measures = report.measures.to_dict()
     measures["structures"] = [vars(one) for one in report.measures.structures]
     measures["flags"] = [vars(one) for one in report.measures.flags]
+    measures["notes"] = [vars(one) for one in report.measures.notes]
     return {
         "title": report.title,
         "patient": report.patient,
@@ -86,9 +91,9 @@ def _content(report: Report) -> dict[str, object]:
         if report.card is None
         else {"name": report.card.name, "card_hash": report.card.card_hash},
         "accepted": report.accepted,
-        "conventions": CONVENTIONS,
         "rows": [vars(row) for row in report.rows()],
         **measures,
+        "conventions_text": report.convention_lines(),
         "disclaimer": DISCLAIMER,
     }
 

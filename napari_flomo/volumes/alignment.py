@@ -67,6 +67,7 @@ def align_labels(labels: Volume, image: Volume) -> Volume:
         frame_step=image.frame_step if "frames" in axes else None,
         extra=image.extra,
         storage=image.storage,
+        slice_thickness=image.slice_thickness,
     )
 
 

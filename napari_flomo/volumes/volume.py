@@ -48,6 +48,9 @@ class Volume:
     storage
         For slices, rows and columns, the axis of the stored array: (1, 0, 2) if the slices lie
         along the second of the stored axes (in array order). `write` restores that order.
+    slice_thickness
+        Thickness of the slices in mm, which is less than their distance if there are gaps; None if
+        unknown.
     slice_axis_known
         False if the slice axis is ambiguous; the stored order is kept then, see
         `napari_flomo.volumes.slice_axis`.
@@ -69,6 +72,7 @@ class Volume:
     storage: tuple[int, int, int] = (0, 1, 2)
     slice_axis_known: bool = True
     title: str = ""
+    slice_thickness: float | None = None
 
     def __post_init__(self) -> None:
         axes = tuple(self.axes)

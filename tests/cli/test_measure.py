@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from functools import partial
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
 
-from napari_flomo.volumes import Volume, write
+from napari_flomo import cli
+from napari_flomo.measures import Conventions
+from napari_flomo.volumes import Volume, read, write
 
 CODES = "1=left ventricle, 2=myocardium"
 
@@ -49,9 +53,53 @@ def test_json_has_every_frame_and_pinned_phases(cine, answer):
     assert report["flags"] == []
 
 
+def test_conventions_are_chosen_and_stated(cine, measure, answer):
+    chosen = ("--slice-gaps", "excluded", "--slice-thickness", 6, "--density", 1.04)
+    out, heart = (
+        measure(cine, "--codes", CODES, *chosen)[0],
+        answer("measure", cine, "--codes", CODES, *chosen)["heart"],
+    )
+    usual = answer("measure", cine, "--codes", CODES)["heart"]
+    assert heart["left_ventricle"]["edv_ml"] == pytest.approx(
+        usual["left_ventricle"]["edv_ml"] * 0.75
+    )
+    assert heart["mass_g"] == pytest.approx(usual["mass_g"] * 0.75 * 1.04 / 1.05)
+    assert heart["conventions"]["slice_gaps"] == "excluded"
+    assert "gaps between slices are left out." in out
+    assert "1.04 g/ml" in out
+
+
+def test_the_options_are_those_of_the_conventions():
+    parser = cli.build_parser()
+    for name, hint in get_type_hints(Conventions).items():
+        for value in get_args(hint):
+            option = f"--{name.replace('_', '-')}"
+            assert getattr(parser.parse_args(["measure", "x.nii", option, value]), name) == value
+    args = parser.parse_args(["measure", "x.nii"])
+    assert (args.papillary_muscles, args.basal_slices, args.slice_gaps, args.density) == astuple(
+        Conventions()
+    )
+
+
+def test_papillary_muscles_need_the_image(cine, tmp_path, answer):
+    labels = read(cine)
+    grey = np.where(labels.data == 1, 200, 60).astype(np.int16)
+    grey[:, :, 29:35, 29:35] = 60
+    write(labels.with_data(grey), tmp_path / "image.nii.gz")
+    chosen = ("--image", tmp_path / "image.nii.gz", "--papillary-muscles", "myocardium")
+    heart = answer("measure", cine, "--codes", CODES, *chosen)["heart"]
+    usual = answer("measure", cine, "--codes", CODES)["heart"]
+    lost = usual["left_ventricle"]["edv_ml"] - heart["left_ventricle"]["edv_ml"]
+    assert lost == pytest.approx(36 * 5 * 1.5**2 * 8 / 1000)
+    assert heart["mass_g"] == pytest.approx(usual["mass_g"] + lost * 1.05)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--codes", CODES, "--papillary-muscles", "myocardium"], "give the image of the labels"),
+        (["--codes", CODES, "--slice-gaps", "excluded"], "slice thickness of this image is not"),
+        (["--codes", CODES, "--density", 1050], "1050 g/ml is not that of myocardium"),
         (["--codes", CODES, "--ed", 4], "There is no frame 4; the cine has frames 0 to 3."),
         (["--codes", "1=tumour", "--ed", 0], "name them with --codes"),
         (["--codes", CODES, "--height", 180], "give both"),

@@ -53,7 +53,12 @@ def test_every_format_has_the_same_numbers(report, tmp_path):
         table = {row["measure"]: row for row in csv.DictReader(stream)}
     content = json.loads(paths[".json"].read_text())
     text = paths[".txt"].read_text()
-    assert set(table) == set(rows) == {row["name"] for row in content["rows"]}
+    choices = {f"convention: {name}": one for name, one in content["conventions"].items()}
+    assert {name: row["value"] for name, row in table.items() if name in choices} == {
+        name: str(choice) for name, choice in choices.items()
+    }
+    assert set(table) - set(choices) == set(rows) == {row["name"] for row in content["rows"]}
+    assert all(line in text for line in content["conventions_text"])
     for name, row in rows.items():
         assert float(table[name]["value"]) == pytest.approx(row.value, rel=1e-3)
         assert f"{name}: {row.value:.1f} {row.unit}" in text
