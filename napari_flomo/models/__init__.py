@@ -33,6 +33,7 @@ from napari_flomo.models.registry import (
     remove,
     verify,
 )
+from napari_flomo.models.signature import Signature
 from napari_flomo.models.tuned import GATE_FOLDER, install_candidate
 from napari_flomo.paths import cache_folder
 
@@ -49,6 +50,7 @@ __all__ = [
     "Preprocessing",
     "Promotion",
     "PublishedModel",
+    "Signature",
     "VerificationResult",
     "available",
     "base_of",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from napari_flomo.errors import FlomoError, reason_of
+from napari_flomo.models.signature import Signature
 from napari_flomo.schema import SchemaError, decode, encode, read_json
 
 CARD_FILE = "card.json"
@@ -23,7 +24,12 @@ WEIGHTS_FILE = "model.safetensors"
 SCHEMA = 1
 """Version of the card's layout; incremented when a field changes its meaning."""
 
-LATER_FIELDS: Mapping[str, Any] = {"lineage": None, "gate": None, "neighbours": 0}
+LATER_FIELDS: Mapping[str, Any] = {
+    "lineage": None,
+    "gate": None,
+    "neighbours": 0,
+    "signature": None,
+}
 """Fields added after the first cards, and the value that does not change the hash of a card."""
 
 LARGEST_CODE = 255
@@ -31,6 +37,7 @@ MOST_NEIGHBOURS = 8
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_NUMBERS = re.compile(r"\[\n([-+.,\deE\s]+?)\n\s*\]")
 
 
 @dataclass(frozen=True)
@@ -219,6 +226,10 @@ class ModelCard:
     gate
         Result of the comparison with its parent: verdict, reasons, differences. None if the gate
         has not run.
+    signature
+        Statistics of the images that the model suits, for choosing a model by the image. None if
+        unknown. A tuned model with a signature is a specialist, see `napari_flomo.models.family`.
+        Not part of `card_hash`, because it does not change what the model computes.
     sha256
         Of ``model.safetensors``; empty until the weights are saved.
     schema
@@ -251,6 +262,7 @@ class ModelCard:
     history: tuple[Mapping[str, Any], ...] = ()
     lineage: Mapping[str, Any] | None = None
     gate: Mapping[str, Any] | None = None
+    signature: Signature | None = None
     sha256: str = ""
     schema: int = SCHEMA
 
@@ -301,9 +313,10 @@ class ModelCard:
 
     @property
     def card_hash(self) -> str:
-        """SHA-256 of the whole card, including that of the weights; independent of formatting."""
+        """SHA-256 of the card without signature, with that of the weights, however formatted."""
         rules = self.preprocessing.to_rules()
         content = {**_without_unused(self.to_dict()), "preprocessing": rules}
+        content.pop("signature", None)
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -349,8 +362,9 @@ def read_card(path: Path) -> ModelCard:
 
 
 def card_text(card: ModelCard) -> str:
-    """Return the content of ``card.json``."""
-    return json.dumps(card.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """Return the content of ``card.json``; lists of numbers are on one line."""
+    text = json.dumps(card.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    return _NUMBERS.sub(lambda match: f"[{' '.join(match[1].split())}]", text) + "\n"
 
 
 def _require(condition: bool, message: str) -> None:

@@ -18,6 +18,11 @@ from napari_flomo.segmentation.exchange import (
     unpack_segmentation,
     unpack_volume,
 )
+from napari_flomo.segmentation.image_signature import (
+    SIGNATURE_KIND,
+    fit_signature,
+    image_signature,
+)
 from napari_flomo.segmentation.inputs import check_input, with_channels
 from napari_flomo.segmentation.maps import DEFAULT_MAPS, MAPS, MapKind, chosen_maps, passes_of
 from napari_flomo.segmentation.orientation import Reorientation
@@ -28,6 +33,7 @@ from napari_flomo.segmentation.preprocessing import (
     prepare_labels,
     restore,
 )
+from napari_flomo.segmentation.routing import Nearness, Route, route
 from napari_flomo.segmentation.scores import (
     PLAUSIBLE,
     Scores,
@@ -42,9 +48,12 @@ __all__ = [
     "DICOM_SUFFIX",
     "MAPS",
     "PLAUSIBLE",
+    "SIGNATURE_KIND",
     "MapKind",
+    "Nearness",
     "Plan",
     "Reorientation",
+    "Route",
     "Scores",
     "Segmentation",
     "Segmenter",
@@ -54,6 +63,8 @@ __all__ = [
     "chosen_maps",
     "dicom_seg_files",
     "dicom_seg_paths",
+    "fit_signature",
+    "image_signature",
     "intensity_window",
     "label_confidence",
     "pack_segmentation",
@@ -62,6 +73,7 @@ __all__ = [
     "prepare",
     "prepare_labels",
     "restore",
+    "route",
     "structure_probability",
     "unpack_segmentation",
     "unpack_volume",

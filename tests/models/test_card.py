@@ -12,11 +12,18 @@ from typing import Any
 import pytest
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.models import Concept, IntensityRule, Label, ModelCard, Preprocessing
+from napari_flomo.models import (
+    Concept,
+    IntensityRule,
+    Label,
+    ModelCard,
+    Preprocessing,
+    Signature,
+)
 from napari_flomo.models.card import card_text, read_card
 
 HASH = "0123456789abcdef" * 4
-LATER_FIELDS = {"lineage", "gate"}
+LATER_FIELDS = {"lineage", "gate", "signature"}
 
 
 def stored(card: ModelCard, path: Path) -> Path:
@@ -44,6 +51,11 @@ def test_later_fields_do_not_change_old_hashes(card: ModelCard, tmp_path: Path) 
     tuned = replace(card, lineage=lineage)
     assert read_card(stored(tuned, tmp_path / "card.json")).lineage == lineage
     assert tuned.card_hash != card.card_hash
+    signature = Signature("statistics", (0.5, 2.0), ((1.0, 0.1), (0.1, 1.0)), 1.5, 7, "LGE")
+    special = replace(card, signature=signature)
+    assert "[0.1, 1.0]" in stored(special, tmp_path / "card.json").read_text()
+    assert read_card(tmp_path / "card.json").signature == signature
+    assert special.card_hash == card.card_hash
     seeing = replace(card, in_channels=3, preprocessing=replace(card.preprocessing, neighbours=1))
     assert seeing.card_hash != replace(card, in_channels=3).card_hash
     # The hash that cards had before these fields; stores of corrections refer to it.

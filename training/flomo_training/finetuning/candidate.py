@@ -67,6 +67,7 @@ def write_candidate(
         history=(),
         lineage=lineage,
         gate=None,
+        signature=None,
         sha256="",
     )
     return save_model(folder, network.eval(), card)
