@@ -60,7 +60,7 @@ from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.message_board import MessageBoard
 from napari_flomo.session.messages import Choice, Message, Until
 from napari_flomo.session.naming import image_name
-from napari_flomo.session.phases import review_note
+from napari_flomo.session.phases import has_phases, review_note
 from napari_flomo.session.preferences import Preferences
 from napari_flomo.session.presenter import Presenter
 from napari_flomo.session.queue_filter import COLUMNS, Column, QueueFilter
@@ -75,6 +75,7 @@ from napari_flomo.session.tools import IN_MILLIMETRES, TOOLS, ToolName, use_tool
 from napari_flomo.session.unsaved import UnsavedWork
 from napari_flomo.session.viewer import ViewerAdapter
 from napari_flomo.session.visibility import NotShown
+from napari_flomo.session.volume_chart import Mark, VolumeChart
 
 __all__ = [
     "COLUMNS",
@@ -95,6 +96,7 @@ __all__ = [
     "JobFailed",
     "LabelsChanged",
     "LocksChanged",
+    "Mark",
     "Message",
     "MessageBoard",
     "NotShown",
@@ -128,9 +130,11 @@ __all__ = [
     "UnsavedWork",
     "Until",
     "ViewerAdapter",
+    "VolumeChart",
     "Worker",
     "cine_messages",
     "continue_from",
+    "has_phases",
     "image_name",
     "listed",
     "messages",

@@ -75,6 +75,13 @@ class Phases:
         self._notify(PhasesChanged(key))
 
 
+def has_phases(image: OpenImage) -> bool:
+    """Return True for a segmented cine of a heart."""
+    if image.segmentation is None or image.volume.n_frames < 2:
+        return False
+    return HeartCodes.of(image.segmentation.card.labels) is not None
+
+
 def check_cine(image: OpenImage) -> None:
     """Raise `FlomoError` unless an image has labels of a heart and several frames."""
     card = image.require_segmentation().card

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
-from napari_flomo.measures import PHASES, HeartCodes, Phase, Side
-from napari_flomo.session import cine_messages, structure_colours
+from napari_flomo.measures import PHASES, Phase, Side
+from napari_flomo.session import cine_messages, has_phases
 from napari_flomo.widgets.queue_button import QueueButton
 from napari_flomo.widgets.volume_plot import VolumePlot
 
 if TYPE_CHECKING:
-    from napari_flomo.session import OpenImage
     from napari_flomo.widgets.viewer_state import ViewerState
 
 
@@ -64,23 +63,14 @@ class CineBox(QWidget):
         if entry is None or image is None:
             return
         here = self._viewer_state.position(entry).frame
-        self._show_curves(image, here)
+        if image.segmentation is not None:
+            self.plot.show_curves(image, self._viewer_state.session.curves(image.key), here)
         for phase, one in self.buttons.items():
             frame = image.phases.left.frame(phase)
             one.setText(cine_messages.phase_title(phase, image.phases))
             one.setToolTip(cine_messages.phase_tip(phase, image.phases))
             one.setEnabled(frame is not None)
             one.setChecked(frame == here)
-
-    def _show_curves(self, image: OpenImage, here: int) -> None:
-        if image.segmentation is None or image.counts is None:
-            return
-        labels = image.segmentation.card.labels
-        unit = "voxels" if image.counts.ml_per_voxel is None else "ml"
-        names = {label.code: label.name for label in labels}
-        self.plot.show_names(names, structure_colours(labels), unit)
-        curves = self._viewer_state.session.curves(image.key)
-        self.plot.show_curves(curves, image.phases, here)
 
     def _on_frame(self, frame: int) -> None:
         self._attempt(lambda key: self._viewer_state.presenter.go_to_frame(key, frame))
@@ -92,10 +82,3 @@ class CineBox(QWidget):
     def _attempt(self, action: Callable[[str | None], object], _checked: bool = False) -> None:
         self._viewer_state.attempt(lambda: action(self._viewer_state.key))
         self.refresh()
-
-
-def has_phases(image: OpenImage) -> bool:
-    """Return True for a segmented cine of a heart."""
-    if image.segmentation is None or image.volume.n_frames < 2:
-        return False
-    return HeartCodes.of(image.segmentation.card.labels) is not None

@@ -30,7 +30,9 @@ def cine(bench: Any, make_cine: Callable[..., Volume]) -> Any:
 def test_a_click_or_an_arrow_goes_to_a_frame(bench: Any, cine: Any) -> None:
     plot = bench.review.cine.plot
     bench.viewer.dims.current_step = (0, 1, 0, 0)
-    bench.qtbot.mouseClick(plot, LEFT, pos=QPoint(round(plot.x_of(2)) - 3, plot.height() // 2))
+    bench.qtbot.mouseClick(
+        plot, LEFT, pos=QPoint(round(plot.chart.x_of(2)) - 3, plot.height() // 2)
+    )
     assert bench.viewer_state.position(cine) == SliceIndex(2, 1), "the slice stays"
     bench.qtbot.keyClick(plot, Qt.Key.Key_Left)
     assert bench.viewer_state.position(cine) == SliceIndex(1, 1)
@@ -41,35 +43,35 @@ def test_a_click_or_an_arrow_goes_to_a_frame(bench: Any, cine: Any) -> None:
 
 def test_marks_are_dragged(bench: Any, cine: Any) -> None:
     plot, image = bench.review.cine.plot, bench.viewer_state.opened(cine)
-    assert [(mark.phase, mark.frame, mark.pinned) for mark in plot.marks] == [
+    assert [(mark.phase, mark.frame, mark.pinned) for mark in plot.chart.marks] == [
         ("ED", 1, False),
         ("ES", 2, False),
     ]
-    places = [QPoint(round(plot.x_of(frame)), 8) for frame in (2, 0)]
+    places = [QPoint(round(plot.chart.x_of(frame)), 8) for frame in (2, 0)]
     bench.qtbot.mousePress(plot, LEFT, pos=places[0])
     bench.qtbot.mouseMove(plot, places[1])
     bench.qtbot.mouseRelease(plot, LEFT, pos=places[1])
     bench.qtbot.waitUntil(lambda: image.phases.left.es == 0)
     assert image.phases.left.pinned == image.phases.right.pinned == {"ES"}
-    assert [(mark.phase, mark.frame, mark.pinned) for mark in plot.marks] == [
+    assert [(mark.phase, mark.frame, mark.pinned) for mark in plot.chart.marks] == [
         ("ED", 1, False),
         ("ES", 0, True),
     ]
-    bench.qtbot.mouseClick(plot, LEFT, pos=QPoint(round(plot.x_of(1)), 8))
+    bench.qtbot.mouseClick(plot, LEFT, pos=QPoint(round(plot.chart.x_of(1)), 8))
     assert bench.viewer_state.position(cine).frame == 1, "a click on a mark goes there"
     assert image.phases.left.ed == 1
 
 
 def test_the_curve_follows_the_brush(bench: Any, cine: Any) -> None:
     plot = bench.review.cine.plot
-    (curve, _wall) = plot._curves
-    before = plot.point(curve, 2).y()
+    (curve, _wall) = plot.chart.curves
+    before = plot.chart.point(curve, 2)[1]
     bench.viewer.dims.current_step = (2, 1, 0, 0)
     labels = cine.labels
     labels.mode, labels.brush_size, labels.selected_label = "paint", 9, 3
     bench.stroke(labels, (2, 1, 24, 10), (2, 1, 24, 38))
-    assert plot.point(plot._curves[0], 2).y() < before - 1
-    assert plot._curves[0].volumes[2] > curve.volumes[2]
+    assert plot.chart.point(plot.chart.curves[0], 2)[1] < before - 1
+    assert plot.chart.curves[0].volumes[2] > curve.volumes[2]
 
 
 def test_only_a_cine_has_a_curve(bench: Any, make_heart: Callable[..., Volume]) -> None:

@@ -31,7 +31,7 @@ else:
     sys.path.insert(0, str(MODULE))  # as Slicer does with the folder of a module
     sys.path.insert(0, str(Path(__file__).parent))
     import shim
-    from helpers import add_volume, finish, oblique_heart, run
+    from helpers import add_cine, add_volume, finish, oblique_heart, run
 
     shim.program()
 
@@ -95,6 +95,16 @@ def driver(program: Any, tiny_worker: Worker, monkeypatch: pytest.MonkeyPatch) -
     made.pick_model("toy")
     yield made
     made.close()
+
+
+@pytest.fixture
+def reviewed_cine(driver: Any, make_cine: Callable[..., Volume]) -> Any:
+    """The `OpenImage` of a cine of three frames and slices that the module segmented."""
+    driver.choose(add_cine(make_cine())[0])
+    driver.panel.segment.ui.allScope.setChecked(True)
+    driver.click(driver.panel.segment.ui.segmentButton)
+    driver.wait(lambda: driver.panel.logic.session.running is None)
+    return driver.panel.logic.session.image(driver.panel.current.key)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import add_cine, add_volume, corner, paint, painted
+from helpers import add_volume, corner, paint, painted
 
 from napari_flomo.session import SliceIndex, messages
 
@@ -20,16 +20,6 @@ CONTROL = Qt.KeyboardModifier.ControlModifier
 def reviewed(driver, oblique):
     """The module with a segmented stack of four slices; its `OpenImage`."""
     driver.run(add_volume(oblique))
-    return driver.panel.logic.session.image(driver.panel.current.key)
-
-
-@pytest.fixture
-def cine(driver, make_cine):
-    """The module with a segmented cine of three frames and slices; its `OpenImage`."""
-    driver.choose(add_cine(make_cine())[0])
-    driver.panel.segment.ui.allScope.setChecked(True)
-    driver.click(driver.panel.segment.ui.segmentButton)
-    driver.wait(lambda: driver.panel.logic.session.running is None)
     return driver.panel.logic.session.image(driver.panel.current.key)
 
 
@@ -77,8 +67,8 @@ def test_menu_of_a_row(driver, reviewed):
         assert reviewed.review.is_accepted(index) == accepted
 
 
-def test_filters_and_order_of_a_cine(driver, cine):
-    panel, ui = driver.panel.review, driver.panel.review.ui
+def test_filters_and_order_of_a_cine(driver, reviewed_cine):
+    panel, ui, cine = driver.panel.review, driver.panel.review.ui, reviewed_cine
     assert [box.wrapped.isVisibleTo(driver.parent.window) for box in panel.queue.boxes.values()]
     assert len(panel.slices) == 6, "end diastole and end systole"
     pick(ui.framesBox)

@@ -25,11 +25,24 @@ from PySide6.QtCore import (
     QEvent,
     QIODevice,
     QObject,
+    QRectF,
     Qt,
     QTimer,
     Signal,
 )
-from PySide6.QtGui import QAction, QIcon, QKeySequence, QPixmap, QShortcut
+from PySide6.QtGui import (
+    QAction,
+    QBrush,
+    QColor,
+    QFontMetrics,
+    QIcon,
+    QKeySequence,
+    QPainter,
+    QPainterPath,
+    QPen,
+    QPixmap,
+    QShortcut,
+)
 from PySide6.QtUiTools import QUiLoader
 from PySide6.QtWidgets import (
     QApplication,
@@ -290,7 +303,9 @@ def install() -> QApplication:
     qt.QMessageBox = _MessageBoxes()
     qt.QLabel = lambda text: PythonQt(QLabel(text))
     qt.QTableWidgetItem, qt.QListWidgetItem = QTableWidgetItem, QListWidgetItem
-    qt.QPixmap, qt.QIcon = QPixmap, QIcon
+    qt.QPixmap, qt.QIcon, qt.QPainter, qt.QPainterPath = QPixmap, QIcon, QPainter, QPainterPath
+    qt.QPen, qt.QBrush, qt.QColor, qt.QRectF = QPen, QBrush, QColor, QRectF
+    qt.QFontMetrics = QFontMetrics
     qt.QWidget, qt.QEvent, qt.Qt, qt.QKeySequence = QWidget, QEvent, Qt, QKeySequence
     qt.QMenu = lambda parent: PythonQt(QMenu(parent.wrapped))
     qt.QShortcut = lambda parent: PythonQt(QShortcut(parent.wrapped))

@@ -125,6 +125,12 @@ def effect_name(editor: Any) -> str:
     return "" if effect is None else str(effect.name)
 
 
+def pixel_ratio(widget: Any) -> float:
+    """Return how many pixels of the screen are one of a widget; 1 if Qt does not tell."""
+    ratio = getattr(widget, "devicePixelRatioF", 1.0)
+    return float(ratio() if callable(ratio) else ratio)
+
+
 def _logic_of(editor: Any | None) -> Any | None:
     logic = getattr(editor, "logic", None)
     return logic() if callable(logic) else logic

@@ -14,6 +14,7 @@ from FLoMoSegmentationLib.panels.install import InstallPanel
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.logic import Logic
+    from FLoMoSegmentationLib.panels.cine import CinePanel
     from FLoMoSegmentationLib.panels.learn import LearnPanel
     from FLoMoSegmentationLib.panels.measures import MeasuresPanel
     from FLoMoSegmentationLib.panels.restore import RestorePanel
@@ -49,7 +50,7 @@ class Widget:
 
     Attributes
     ----------
-    logic, restore, segment, review, measures, studies, learn, board, shortcuts
+    logic, restore, segment, cine, review, measures, studies, learn, board, shortcuts
         Logic, panels, messages and keys; only available once all packages are installed.
     current
         The chosen image if it is open; else None.
@@ -58,6 +59,7 @@ class Widget:
     logic: Logic
     restore: RestorePanel
     segment: SegmentPanel
+    cine: CinePanel
     review: ReviewPanel
     measures: MeasuresPanel
     studies: StudiesPanel
@@ -88,6 +90,7 @@ class Widget:
         """Add the panels that need ``napari_flomo``, once it is installed."""
         from FLoMoSegmentationLib import worker_process
         from FLoMoSegmentationLib.logic import Logic
+        from FLoMoSegmentationLib.panels.cine import CinePanel
         from FLoMoSegmentationLib.panels.learn import LearnPanel
         from FLoMoSegmentationLib.panels.measures import MeasuresPanel
         from FLoMoSegmentationLib.panels.restore import RestorePanel
@@ -105,6 +108,7 @@ class Widget:
         self.restore = RestorePanel(self._add_page("Restore"), self)
         page_of_studies = self._add_page("Studies")
         self.segment = SegmentPanel(self._add_page("Segment"), self)
+        self.cine = CinePanel(self._add_page("Cine"), self)
         self.review = ReviewPanel(self._add_page("Review"), self)
         self.measures = MeasuresPanel(self._add_page("Measures"), self)
         self.shortcuts = Shortcuts(self.review.ui.editor, self.review.on_undo)
@@ -142,6 +146,7 @@ class Widget:
         self.board.choose(self._chosen_key())
         if self.current is not None and views:
             slice_views.show_image(self.current.nodes)
+        self.cine.refresh()
         self.review.refresh()
         self.measures.refresh()
 
@@ -157,6 +162,7 @@ class Widget:
             self.logic.poll()
             self._next_poll = time.monotonic() + EDIT_INTERVAL_SECONDS
             self.review.update_accept_button()
+            self.cine.curve.show_frame()
         restoring = self.logic.presenter.unsaved.restoring
         if (
             self.logic.session.running is None

@@ -1,4 +1,4 @@
-"""End diastole and end systole in the Measures section: go there, and set them."""
+"""End diastole and end systole in the Cine section: go there, and set them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from FLoMoSegmentationLib.panels.base import Panel
 from napari_flomo.measures import PHASES, HeartPhases, Phase
-from napari_flomo.session import Event, PhasesChanged, RunFinished, cine_messages
+from napari_flomo.session import cine_messages
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.panels.base import PanelHost
@@ -28,21 +28,17 @@ class PhasePanel(Panel):
             box.addItem(title)
         box.addItem(cine_messages.AUTOMATIC_PHASES[0])
         box.connect("activated(int)", self.on_set)
-        host.logic.session.subscribe(self.on_event)
 
     def refresh(self) -> None:
-        """Show the phases of the chosen image; only a segmented cine has any."""
+        """Show the phases of the chosen image."""
         current = self.host.current
         image = None if current is None else self.host.logic.session.image(current.key)
-        cine = image is not None and image.segmentation is not None and image.volume.n_frames > 1
         phases = HeartPhases() if image is None else image.phases
         for phase in PHASES:
             button = self.buttons[phase]
             button.setText(cine_messages.phase_title(phase, phases))
             button.setToolTip(cine_messages.phase_tip(phase, phases))
             button.setEnabled(phases.left.frame(phase) is not None)
-            button.setVisible(cine)
-        self.ui.phaseBox.setVisible(cine)
 
     def on_go_to(self, phase: Phase) -> None:
         """Show the frame of a phase."""
@@ -57,11 +53,6 @@ class PhasePanel(Panel):
             self._attempt(lambda key: presenter.pin_phase(key, phase, sides))
         elif row > len(choices):
             self._attempt(presenter.automatic_phases)
-
-    def on_event(self, event: Event) -> None:
-        """Show other phases."""
-        if isinstance(event, PhasesChanged | RunFinished):
-            self.refresh()
 
     def _attempt(self, action: Callable[[str | None], object]) -> None:
         current = self.host.current
