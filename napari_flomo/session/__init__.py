@@ -29,6 +29,7 @@ from napari_flomo.session import (
     study_messages,
     uncertainty_maps,
     unsaved_messages,
+    visibility_messages,
 )
 from napari_flomo.session.colours import STATE_COLOURS, structure_colours
 from napari_flomo.session.continuing import continue_from
@@ -74,11 +75,22 @@ from napari_flomo.session.session import Session
 from napari_flomo.session.tools import IN_MILLIMETRES, TOOLS, ToolName, use_tool
 from napari_flomo.session.unsaved import UnsavedWork
 from napari_flomo.session.viewer import ViewerAdapter
-from napari_flomo.session.visibility import NotShown
+from napari_flomo.session.visibility import (
+    FOR_FRAMES,
+    FOR_LABELS,
+    FOR_MAP,
+    FOR_REVIEW,
+    NotShown,
+    Reasons,
+)
 from napari_flomo.session.volume_chart import Mark, VolumeChart
 
 __all__ = [
     "COLUMNS",
+    "FOR_FRAMES",
+    "FOR_LABELS",
+    "FOR_MAP",
+    "FOR_REVIEW",
     "IN_MILLIMETRES",
     "STATE_COLOURS",
     "TOOLS",
@@ -107,6 +119,7 @@ __all__ = [
     "Problem",
     "Progress",
     "QueueFilter",
+    "Reasons",
     "RestoreEnded",
     "RestoreProgressed",
     "Review",
@@ -148,4 +161,5 @@ __all__ = [
     "uncertainty_maps",
     "unsaved_messages",
     "use_tool",
+    "visibility_messages",
 ]

@@ -18,7 +18,6 @@ from napari_flomo.session.events import CorrectionKept
 from napari_flomo.session.overwrite import Overwritten
 from napari_flomo.session.review import Review, SliceIndex
 from napari_flomo.session.runs import Run
-from napari_flomo.session.visibility import NotShown
 from napari_flomo.volumes import AXIS_NAMES, Volume, in_stored_order
 
 DISCLAIMER = reports.DISCLAIMER
@@ -80,15 +79,6 @@ ACCEPTED_OF = "A person accepted {} of {} slices."
 TOOL_CHANGED_NOTHING = "The tool changed nothing here."
 FIRST_IN_REVIEW = "This is the first slice of the list."
 STARTS_HERE = "The review starts here, at the first slice of the list; accept it to go on."
-NOT_SHOWN = {
-    NotShown.VOLUME_VIEW: "{} is shown in 3-D; slices are reviewed in the 2-D view.",
-    NotShown.OTHER_PLANE: "{} is shown in another plane than that of its slices.",
-    NotShown.OUTSIDE: "The view is outside {}, so none of its slices is shown.",
-    NotShown.IMAGE_HIDDEN: "{} is hidden, so none of its slices is shown.",
-    NotShown.IMAGE_COVERED: "{} is covered by another image.",
-    NotShown.LABELS_HIDDEN: "The labels of {} cannot be seen.",
-    NotShown.LABELS_REMOVED: "The labels of {} were deleted.",
-}
 EARLIER_UNREADABLE = "What you accepted of this image earlier cannot be read: {}"
 CANCELLED = "Cancelled; nothing was changed."
 PROMOTED = "{} is used for segmentation from now on."
@@ -201,21 +191,18 @@ def keep_title(found: Overwritten) -> str:
     return f"Keep the {slices} that you {done}"
 
 
-def not_shown_message(why: NotShown, name: str, key: str, show: Callable[[], object]) -> Message:
-    """Return why a slice can be neither accepted nor gone to; ``show`` shows the slices."""
-    tip = "Show the slices of this image and their labels"
-    choices = (Choice("Show the slices", show, tip),)
-    return Message(NOT_SHOWN[why].format(name), "warning", choices=choices, key=key)
-
-
 def other_labels_message(
     layer: str, image: str, key: str, use: Callable[[], object] | None
 ) -> Message:
     """Return the message that strokes on a layer do not count; ``use`` has it reviewed instead."""
     tip = "Review this layer in place of the one that was reviewed so far, which is hidden"
     choices = () if use is None else (Choice("Use this layer", use, tip),)
-    text = f"{layer} is not the layer of {image} that is reviewed: strokes on it do not count."
-    return Message(text, "warning", choices=choices, key=key)
+    return Message(other_labels_text(layer, image), "warning", choices=choices, key=key)
+
+
+def other_labels_text(layer: str, image: str) -> str:
+    """Return that strokes on a layer do not count."""
+    return f"{layer} is not the layer of {image} that is reviewed: strokes on it do not count."
 
 
 def slice_text(index: SliceIndex, volume: Volume) -> str:

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from napari_flomo.errors import FlomoError
 from napari_flomo.measures import SIDES, HeartPhases, Phase, Side
 from napari_flomo.models import info
-from napari_flomo.session import cine_messages, messages, unsaved_messages
+from napari_flomo.session import cine_messages, messages, unsaved_messages, visibility_messages
 from napari_flomo.session.events import (
     AutosaveChanged,
     EarlierFound,
@@ -35,6 +35,7 @@ from napari_flomo.session.scope import Scope
 from napari_flomo.session.session import Session
 from napari_flomo.session.unsaved_edits import UnsavedEdits
 from napari_flomo.session.viewer import ViewerAdapter
+from napari_flomo.session.visibility import FOR_FRAMES
 
 
 class Presenter(ReviewPresenter):
@@ -159,7 +160,10 @@ class Presenter(ReviewPresenter):
             If the image is no segmented cine, or nothing of the frame was segmented.
         """
         image = self._reviewed(key)
-        frame = self._viewer.position(image.key).frame if frame is None else frame
+        if frame is None:
+            if not self.can_see(key, FOR_FRAMES):
+                return
+            frame = self._viewer.position(image.key).frame
         before = image.phases
         self._session.phases.pin(image.key, phase, frame, sides)
         self._set_phases(image, before, cine_messages.pinned_text(phase, frame, sides))
@@ -189,8 +193,14 @@ class Presenter(ReviewPresenter):
     def go_to_frame(self, key: str | None, frame: int) -> None:
         """Show a frame, or the first or last one there is; the slice stays."""
         image = self._reviewed(key)
+        if not self.can_see(key, FOR_FRAMES):
+            return
         frame = min(max(frame, 0), image.volume.n_frames - 1)
-        self.go_to(image.key, self._viewer.position(image.key)._replace(frame=frame))
+        index = self._viewer.position(image.key)._replace(frame=frame)
+        if self._viewer.not_shown(image.key) is None:
+            self.go_to(image.key, index)
+        else:
+            self._viewer.go_to(image.key, index)
 
     def step_frame(self, key: str | None, by: int) -> None:
         """Show the frame that is ``by`` frames later; the slice stays."""
@@ -206,7 +216,9 @@ class Presenter(ReviewPresenter):
     def show_contours(self, contours: bool) -> None:
         """Show the labels of all images as contours, or filled; also in later sessions."""
         self._preferences.contours = contours
-        self._viewer.show_contours(contours)
+        if not self._viewer.show_contours(contours):
+            text = visibility_messages.contours_later_text(contours)
+            self._viewer.notify(Message(text))
 
     # Corrections of an earlier day
 

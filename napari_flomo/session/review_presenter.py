@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import messages
+from napari_flomo.session import messages, visibility_messages
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.messages import Message, Until
 from napari_flomo.session.review import SliceIndex
 from napari_flomo.session.review_queue import queue_of
 from napari_flomo.session.session import Session
 from napari_flomo.session.viewer import ViewerAdapter
-from napari_flomo.session.visibility import NotShown
+from napari_flomo.session.visibility import FOR_REVIEW, FOR_STEPS, Reasons
 
 
 class ReviewPresenter:
@@ -44,11 +44,35 @@ class ReviewPresenter:
     def go_to(self, key: str, index: SliceIndex) -> SliceIndex:
         """Show a slice and make it the current one of the review, if it is part of that."""
         self._viewer.go_to(key, index)
-        image = self._session.image(key)
-        review = image.review
-        if review is not None and index in review.order and self._shows_slices(image):
+        review = self._session.image(key).review
+        if review is not None and index in review.order and self.can_see(key):
             self._session.go_to(key, index)
         return index
+
+    def can_see(self, key: str | None, reasons: Reasons = FOR_REVIEW) -> bool:
+        """Return True if the user sees what a key or a button acts on; else say why not.
+
+        Parameters
+        ----------
+        key
+            The image; None raises an error.
+        reasons
+            What would make it invisible: one of the constants in `session.visibility`.
+
+        Raises
+        ------
+        FlomoError
+            If the image is not open.
+        """
+        if key is None:
+            raise FlomoError(messages.NOTHING_TO_REVIEW)
+        why = self._viewer.not_shown(key, reasons)
+        if why is None:
+            return True
+        name, show = self._session.image(key).name, lambda: self._viewer.show_slices(key)
+        message = visibility_messages.not_shown_message(why, name, key, self._attempt(show))
+        self._viewer.notify(message)
+        return False
 
     def accept(self, key: str | None, seen: SliceIndex | None = None) -> SliceIndex | None:
         """Accept the slice on the screen and go to the next; return that, None after the last.
@@ -71,7 +95,7 @@ class ReviewPresenter:
             If there is no review, or the slice was not segmented.
         """
         image = self._reviewed(key)
-        if not self._shows_slices(image):
+        if not self.can_see(image.key):
             return None
         self._viewer.read_labels(image.key)
         here = self._viewer.position(image.key)
@@ -95,9 +119,9 @@ class ReviewPresenter:
             self._viewer.notify(Message(text, key=key))
 
     def undo_accept(self, key: str | None) -> bool:
-        """Take back the last acceptance and go to its slice; return True if that was done.
+        """Take back the last acceptance and go to its slice, or say why that cannot be seen.
 
-        False if the labels were changed since, so that Undo means that change.
+        Return False if the labels were changed since, so that Undo means that change.
         """
         if key is None:
             return False
@@ -105,6 +129,8 @@ class ReviewPresenter:
         undoable = self._session.image(key).undoable
         if not undoable:
             return False
+        if not self.can_see(key, FOR_STEPS):
+            return True
         index = undoable[-1]
         self._session.go_to(key, index)
         self._viewer.go_to(key, index)
@@ -120,7 +146,7 @@ class ReviewPresenter:
     ) -> SliceIndex | None:
         image = self._reviewed(key)
         self._viewer.read_labels(image.key)
-        if not self._shows_slices(image, NotShown.OUTSIDE):
+        if not self.can_see(image.key, FOR_STEPS):
             return None
         index = step(image.key)
         if index is None:
@@ -128,15 +154,6 @@ class ReviewPresenter:
         else:
             self._viewer.go_to(image.key, index)
         return index
-
-    def _shows_slices(self, image: OpenImage, *allowed: NotShown) -> bool:
-        """Return True if the slices of an image can be seen; else say why not."""
-        why = self._viewer.not_shown(image.key)
-        if why is None or why in allowed:
-            return True
-        show = self._attempt(lambda: self._viewer.show_slices(image.key))
-        self._viewer.notify(messages.not_shown_message(why, image.name, image.key, show))
-        return False
 
     def _is_untouched(self, image: OpenImage, here: SliceIndex) -> bool:
         """Return True if the review has not begun and the view is as the run left it."""

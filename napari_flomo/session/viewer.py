@@ -7,7 +7,7 @@ from typing import Protocol
 
 from napari_flomo.session.messages import Message
 from napari_flomo.session.review import SliceIndex
-from napari_flomo.session.visibility import NotShown
+from napari_flomo.session.visibility import FOR_REVIEW, NotShown, Reasons
 from napari_flomo.volumes import Volume
 
 
@@ -43,8 +43,11 @@ class ViewerAdapter(Protocol):
     def position(self, key: str) -> SliceIndex:
         """Return the slice of an image that is on the screen, or the nearest one."""
 
-    def not_shown(self, key: str) -> NotShown | None:
-        """Return why the slices of an image or their labels cannot be seen; None if they can."""
+    def not_shown(self, key: str, reasons: Reasons = FOR_REVIEW) -> NotShown | None:
+        """Return the first of ``reasons`` why slices or results of an image cannot be seen.
+
+        None if none of them holds.
+        """
 
     def show_slices(self, key: str) -> None:
         """Show the slices of an image and their labels, whatever `not_shown` says."""
@@ -69,8 +72,11 @@ class ViewerAdapter(Protocol):
         step of undo; an undo or redo that leads back is reported to `Session.edit` with its step.
         """
 
-    def show_contours(self, contours: bool) -> None:
-        """Show the labels of all images as contours, or filled."""
+    def show_contours(self, contours: bool) -> bool:
+        """Show the labels of all images as contours, or filled.
+
+        Return True if any of them can be seen.
+        """
 
     def focus(self) -> object:
         """Return what the user works on: image, layer, tool, slice and view.

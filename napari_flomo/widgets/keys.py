@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError
+from napari_flomo.widgets import painting, uncertainty_layer
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -52,24 +53,17 @@ def continue_from_labels(viewer: napari.viewer.Viewer) -> None:
 
 def toggle_uncertainty(viewer: napari.viewer.Viewer) -> None:
     """Show or hide the uncertainty of the current image."""
-
-    def toggle(viewer_state: ViewerState) -> None:
-        entry = viewer_state.current
-        if entry is None or entry.uncertainty is None:
-            raise FlomoError("There is no uncertainty to show yet; segment an image first.")
-        entry.uncertainty.visible = not entry.uncertainty.visible
-
-    _attempt(viewer, toggle)
+    _attempt(viewer, uncertainty_layer.show)
 
 
 def next_label(viewer: napari.viewer.Viewer) -> None:
     """Paint with the next structure of the model."""
-    _attempt(viewer, lambda viewer_state: _step_label(viewer_state, 1))
+    _attempt(viewer, lambda viewer_state: painting.step_label(viewer_state, 1))
 
 
 def previous_label(viewer: napari.viewer.Viewer) -> None:
     """Paint with the structure before."""
-    _attempt(viewer, lambda viewer_state: _step_label(viewer_state, -1))
+    _attempt(viewer, lambda viewer_state: painting.step_label(viewer_state, -1))
 
 
 def toggle_contours(viewer: napari.viewer.Viewer) -> None:
@@ -139,16 +133,6 @@ def _is_bound(viewer: napari.viewer.Viewer, key: str) -> bool:
     from napari.utils.key_bindings import coerce_keybinding
 
     return any(str(bound) == str(coerce_keybinding(key)) for bound in viewer.keymap)
-
-
-def _step_label(viewer_state: ViewerState, by: int) -> None:
-    entry, image = viewer_state.current, viewer_state.current_image
-    if entry is None or entry.labels is None or image is None or image.segmentation is None:
-        raise FlomoError("There are no labels to paint with yet; segment an image first.")
-    codes = [label.code for label in image.segmentation.card.labels]
-    now = entry.labels.selected_label
-    at = codes.index(now) if now in codes else 0
-    entry.labels.selected_label = codes[(at + by) % len(codes)]
 
 
 def _attempt(viewer: napari.viewer.Viewer, action: Callable[[ViewerState], object]) -> None:

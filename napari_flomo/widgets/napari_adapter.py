@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import Message, SliceIndex, messages, uncertainty_maps
+from napari_flomo.session import FOR_REVIEW, Message, SliceIndex, messages, uncertainty_maps
 from napari_flomo.widgets import label_events, navigation, results, visibility
 from napari_flomo.widgets.layers import KEY, Grid
 from napari_flomo.widgets.lazy_image import wants_computing
 
 if TYPE_CHECKING:
-    from napari_flomo.session import NotShown, OpenImage
+    from napari_flomo.session import NotShown, OpenImage, Reasons
     from napari_flomo.volumes import Volume
     from napari_flomo.widgets.image_layers import ImageLayers
     from napari_flomo.widgets.viewer_images import ViewerImages
@@ -52,10 +52,11 @@ class NapariAdapter:
         """Return the frame and slice of an image on the screen."""
         return self._images.position(self._entry(key))
 
-    def not_shown(self, key: str) -> NotShown | None:
-        """Return why the slices of an image or their labels cannot be seen; None if they can."""
+    def not_shown(self, key: str, reasons: Reasons = FOR_REVIEW) -> NotShown | None:
+        """Return the first of ``reasons`` why slices or results of an image cannot be seen."""
         entry = self._entry(key)
-        return visibility.not_shown(self._images.viewer, entry, self._images.order(entry))
+        order = self._images.order(entry)
+        return visibility.not_shown(self._images.viewer, entry, order, reasons)
 
     def show_slices(self, key: str) -> None:
         """Turn the view to the slices of an image, and show its labels above other images."""
@@ -116,11 +117,17 @@ class NapariAdapter:
             self.show_map(key)
         images.current_changed.emit()
 
-    def show_contours(self, contours: bool) -> None:
-        """Show the labels of all images and label files as contours, or filled."""
-        for layer in self._images.viewer.layers:
+    def show_contours(self, contours: bool) -> bool:
+        """Show the labels of all images and label files as contours, or filled.
+
+        Return True if any of them can be seen; napari draws no contours in 3-D.
+        """
+        viewer, seen = self._images.viewer, False
+        for layer in viewer.layers:
             if KEY in layer.metadata and hasattr(layer, "contour") and layer.editable:
                 results.show_contours(layer, contours)
+                seen |= visibility.can_be_seen(viewer, layer)
+        return seen and viewer.dims.ndisplay == 2
 
     def focus(self) -> object:
         """Return the current image, the selected layers, the tool, and the slice on the screen."""

@@ -41,17 +41,22 @@ _LABELS = re.compile(r"(^|[_\-. ])(labels?|seg|segmentation|masks?|gt)($|[_\-. ]
 _LARGEST_CODE = 255
 _SAMPLED = 2_000_000
 
+OPEN_WITH_NAPARI = "Medical images are opened with File > Open, or by dropping them on the window."
 NOTHING: list[Any] = [(None,)]
 """Return value for a path that was read without adding a layer."""
 
 
 def get_reader(
-    path: Path_ | Sequence[Path_],
+    path: Path_ | Sequence[Path_] | None = None,
 ) -> Callable[[Path_ | Sequence[Path_]], list[LayerData]] | None:
     """Return a function that reads a path, None if it cannot be read (called by napari).
 
-    A folder is read if it contains a DICOM file; a file without a known suffix if it is one.
+    A folder is read if it contains a DICOM file; a file without a known suffix if it is one. The
+    command palette gives no path; the user is then told how files are opened.
     """
+    if path is None:
+        show_info(OPEN_WITH_NAPARI)
+        return None
     first = Path(path if isinstance(path, str | os.PathLike) else path[0])
     if first.is_dir():
         return read_layers if holds_dicom(first) else None

@@ -9,8 +9,11 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_flomo.session import cine_messages, messages, structure_colours
+from napari_flomo.widgets import painting
 
 if TYPE_CHECKING:
+    from napari.layers import Labels
+
     from napari_flomo.models import Label
     from napari_flomo.session import OpenImage
     from napari_flomo.widgets.viewer_state import ViewerState
@@ -23,6 +26,7 @@ class Structures(QWidget):
         super().__init__(parent)
         self._viewer_state = viewer_state
         self._shown: tuple[object, ...] = ()
+        self._layer: Labels | None = None
         self.brushes: dict[int, QPushButton] = {}
         self.sizes: dict[int, QLabel] = {}
         self.locks: dict[int, QCheckBox] = {}
@@ -47,11 +51,11 @@ class Structures(QWidget):
         labels = () if card is None else card.labels[1:]
         if labels != self._shown:
             self._build(labels)
+        self._follow(None if entry is None else entry.labels)
         if entry is None or image is None or image.counts is None:
             self.heart.clear()
             return
         frame = self._viewer_state.position(entry).frame
-        selected = None if entry.labels is None else entry.labels.selected_label
         for code, size in self.sizes.items():
             ml = image.counts.ml(code, frame)
             voxels = image.counts.voxels(code, frame)
@@ -60,8 +64,22 @@ class Structures(QWidget):
             lock.blockSignals(True)
             lock.setChecked(code in image.locked)
             lock.blockSignals(False)
-            self.brushes[code].setChecked(code == selected)
         self.heart.setText(self._heart_text(image))
+
+    def _follow(self, layer: Labels | None) -> None:
+        """Follow the label that a layer paints with."""
+        if layer is not self._layer:
+            if self._layer is not None:
+                self._layer.events.selected_label.disconnect(self._show_brush)
+            self._layer = layer
+            if layer is not None:
+                layer.events.selected_label.connect(self._show_brush)
+        self._show_brush()
+
+    def _show_brush(self, _event: object = None) -> None:
+        selected = None if self._layer is None else self._layer.selected_label
+        for code, brush in self.brushes.items():
+            brush.setChecked(code == selected)
 
     def _build(self, labels: tuple) -> None:
         while self._rows.count():
@@ -112,11 +130,7 @@ class Structures(QWidget):
         return row
 
     def _paint_with(self, code: int, _checked: bool = False) -> None:
-        entry = self._viewer_state.current
-        if entry is not None and entry.labels is not None:
-            self._viewer_state.viewer.layers.selection.active = entry.labels
-            entry.labels.selected_label = code
-            entry.labels.mode = "paint"
+        painting.paint_with(self._viewer_state, code)
         self.refresh()
 
     def _lock(self, code: int, locked: bool) -> None:

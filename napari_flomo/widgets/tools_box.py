@@ -55,6 +55,8 @@ class ToolsBox(QWidget):
         entry, image = state.current, state.current_image
         if entry is None or entry.labels is None or image is None:
             raise FlomoError(messages.NOTHING_TO_REVIEW)
+        if not state.presenter.can_see(image.key):
+            return
         state.adapter.read_labels(image.key)
         changed = use_tool(
             image,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_flomo.session import NotShown
-from napari_flomo.widgets import navigation
+from napari_flomo.widgets import navigation, results
 from napari_flomo.widgets.image_layers import ImageLayers, is_image
 from napari_flomo.widgets.layers import shape_of
 
@@ -17,32 +17,38 @@ if TYPE_CHECKING:
     from napari.layers import Image, Layer
     from numpy.typing import NDArray
 
+    from napari_flomo.session import Reasons
     from napari_flomo.volumes import Order
 
 OPAQUE = 0.95
 """From this opacity on, an image hides what lies below it."""
 
 
-def not_shown(viewer: Viewer, entry: ImageLayers, order: Order) -> NotShown | None:
-    """Return why the slices of an image or their labels cannot be seen; None if they can.
+def not_shown(
+    viewer: Viewer, entry: ImageLayers, order: Order, reasons: Reasons
+) -> NotShown | None:
+    """Return the first of ``reasons`` why slices or results of an image cannot be seen, or None.
 
     ``order`` is that of `napari_flomo.widgets.layers.order_on`.
     """
-    image, labels = entry.image, entry.labels
-    if labels is None:
-        return NotShown.LABELS_REMOVED
+    image, labels, uncertainty = entry.image, entry.labels, entry.uncertainty
     plane = set(navigation.plane_axes(viewer, image, order))
-    reasons = (
+    displayed = set(viewer.dims.displayed)
+    known = (
+        (NotShown.LABELS_REMOVED, lambda: labels is None),
         (NotShown.VOLUME_VIEW, lambda: viewer.dims.ndisplay == 3),
-        (NotShown.OTHER_PLANE, lambda: set(viewer.dims.displayed) != plane),
-        (NotShown.IMAGE_HIDDEN, lambda: not _can_be_seen(image)),
-        (NotShown.LABELS_HIDDEN, lambda: not _can_be_seen(labels)),
+        (NotShown.ALL_FRAMES, lambda: image.ndim == 4 and viewer.dims.ndim - 4 in displayed),
+        (NotShown.OTHER_PLANE, lambda: displayed != plane),
+        (NotShown.IMAGE_HIDDEN, lambda: not _is_visible(image)),
+        (NotShown.LABELS_HIDDEN, lambda: labels is not None and not _is_visible(labels)),
+        (NotShown.MAP_HIDDEN, lambda: uncertainty is not None and uncertainty.opacity == 0),
         (NotShown.OUTSIDE, lambda: not _is_at_point(viewer, image)),
         (NotShown.OUTSIDE, lambda: _is_off_canvas(viewer, image)),
         (NotShown.IMAGE_COVERED, lambda: _is_covered(viewer, image)),
-        (NotShown.LABELS_HIDDEN, lambda: _is_covered(viewer, labels)),
+        (NotShown.LABELS_HIDDEN, lambda: labels is not None and _is_covered(viewer, labels)),
+        (NotShown.MAP_HIDDEN, lambda: uncertainty is not None and _is_covered(viewer, uncertainty)),
     )
-    return next((why for why, holds in reasons if holds()), None)
+    return next((why for why, holds in known if why in reasons and holds()), None)
 
 
 def show_slices(viewer: Viewer, entry: ImageLayers, order: Order) -> None:
@@ -50,25 +56,34 @@ def show_slices(viewer: Viewer, entry: ImageLayers, order: Order) -> None:
     image, labels = entry.image, entry.labels
     viewer.dims.ndisplay = 2
     navigation.turn_to_slices(viewer, image, order)
-    for layer in filter(None, (image, labels)):
-        layer.visible = True
-        if not _can_be_seen(layer):
-            layer.opacity = 1.0 if layer is image else 0.55
+    shown = [layer for layer in (image, labels, entry.uncertainty) if layer is not None]
+    for layer in shown:
+        if layer is not entry.uncertainty:
+            layer.visible = True
+        if layer.opacity == 0:
+            layer.opacity = results.FILLED_OPACITY if layer is labels else 1.0
     if not _is_at_point(viewer, image):
         navigation.go_to(viewer, image, navigation.slice_on_screen(viewer, image, order), order)
     if _is_off_canvas(viewer, image):
         viewer.reset_view()
-    if any(_is_covered(viewer, layer) for layer in filter(None, (image, labels))):
+    if any(_is_covered(viewer, layer) for layer in shown):
         for layer in entry.layers:
             viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))
 
 
-def _can_be_seen(layer: Layer) -> bool:
+def can_be_seen(viewer: Viewer, layer: Layer) -> bool:
+    """Return True if a layer is visible and not below an opaque image."""
+    return _is_visible(layer) and not _is_covered(viewer, layer)
+
+
+def _is_visible(layer: Layer) -> bool:
     return bool(layer.visible) and layer.opacity > 0
 
 
 def _is_covered(viewer: Viewer, layer: Layer) -> bool:
-    """Return True if an opaque image lies on a layer."""
+    """Return True if an opaque image lies on a layer in the 2-D view."""
+    if viewer.dims.ndisplay == 3:
+        return False
     grid = getattr(viewer, "canvas", viewer).grid  # napari 0.9 moved it
     above = [] if grid.enabled else viewer.layers[viewer.layers.index(layer) + 1 :]
     return any(
@@ -108,8 +123,8 @@ def _holds(layer: Layer, point: NDArray[np.float64], axes: Iterable[int]) -> boo
 def _is_off_canvas(viewer: Viewer, layer: Layer) -> bool:
     """Return True if the part of the world that the canvas shows does not touch a layer."""
     corners = layer.corner_pixels
-    if not corners.any():
-        return False  # not drawn yet
+    if viewer.dims.ndisplay == 3 or not corners.any():
+        return False  # in 3-D they mean something else; or not drawn yet
     hidden = viewer.dims.ndim - layer.ndim
     axes = [axis - hidden for axis in viewer.dims.displayed if axis >= hidden]
     return bool((corners[0, axes] == corners[1, axes]).any())

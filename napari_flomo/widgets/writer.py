@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from napari.utils.notifications import show_info
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
@@ -15,20 +16,34 @@ from napari_flomo.volumes import Volume, align_labels, same_place, write
 from napari_flomo.widgets import saving
 from napari_flomo.widgets.layers import KEY, SAVED, Grid, geometry_of_layer
 
+Meta = Mapping[str, Any]
 
-def write_nifti(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
+SAVE_WITH_NAPARI = (
+    "Select a layer and choose File > Save Selected Layers… to save it in this format."
+)
+
+
+def write_nifti(path: str = "", data: Any = None, meta: Meta | None = None) -> list[str]:
     """Write a layer, as NIfTI if the name has no ending; see `write_layer` (called by napari)."""
-    return write_layer(saving.complete(path, ".nii.gz"), data, meta)
+    return _write(path, ".nii.gz", data, meta)
 
 
-def write_nrrd(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
+def write_nrrd(path: str = "", data: Any = None, meta: Meta | None = None) -> list[str]:
     """Write a layer, as NRRD if the name has no ending; see `write_layer` (called by napari)."""
-    return write_layer(saving.complete(path, ".nrrd"), data, meta)
+    return _write(path, ".nrrd", data, meta)
 
 
-def write_metaimage(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
+def write_metaimage(path: str = "", data: Any = None, meta: Meta | None = None) -> list[str]:
     """Write a layer, as MetaImage if the name has no ending; see `write_layer` (for napari)."""
-    return write_layer(saving.complete(path, ".mha"), data, meta)
+    return _write(path, ".mha", data, meta)
+
+
+def _write(path: str, ending: str, data: Any, meta: Meta | None) -> list[str]:
+    """Write a layer; the command palette gives none, so tell the user how layers are saved."""
+    if meta is None:
+        show_info(SAVE_WITH_NAPARI)
+        return []
+    return write_layer(saving.complete(path, ending), data, meta)
 
 
 def write_layer(path: str | Path, data: Any, meta: Mapping[str, Any]) -> list[str]:

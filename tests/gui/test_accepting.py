@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,13 +22,14 @@ CTRL = Qt.KeyboardModifier.ControlModifier
 
 
 @pytest.fixture
-def reviewed(bench: Any, make_volume: Callable[..., Volume]) -> Any:
+def reviewed(bench: Any, make_volume: Callable[..., Volume]) -> Iterator[Any]:
     """A cine with a review that has begun at its first slice."""
     entry = bench.add(make_volume(frames=2, slices=4), "cine")
     bench.segment.form.scope.value = "all"
     bench.run()
     bench.press(Qt.Key.Key_N)
-    return entry
+    yield entry
+    bench.viewer.dims.ndisplay = 2  # vispy crashes under Mesa when a window closes in 3-D
 
 
 def review_of(bench: Any, entry: Any) -> Any:
@@ -82,7 +83,7 @@ def leave_the_image(bench: Any, entry: Any) -> None:
     [
         (show_3d, "shown in 3-D"),
         (show_coronal, "another plane"),
-        (show_frames_as_rows, "another plane"),
+        (show_frames_as_rows, "frames side by side"),
         (hide_image, "cine is hidden"),
         (make_labels_clear, "labels of cine cannot be seen"),
         (delete_labels, "labels of cine were deleted"),
@@ -106,6 +107,87 @@ def test_keys_act_on_what_is_shown_or_say_why_not(
     assert bench.viewer_state.adapter.not_shown(reviewed.key) is None
     bench.press(Qt.Key.Key_A)
     assert review_of(bench, reviewed).accepted == 1
+
+
+@pytest.mark.parametrize(
+    ("hide", "why", "keys"),
+    [
+        (show_frames_as_rows, "frames side by side", [Qt.Key.Key_Right]),
+        (hide_image, "cine is hidden", [Qt.Key.Key_Right]),
+        (cover, "covered by another image", [Qt.Key.Key_Right]),
+        (make_labels_clear, "labels of cine cannot be seen", [Qt.Key.Key_Period, Qt.Key.Key_Comma]),
+        (cover, "labels of cine cannot be seen", [Qt.Key.Key_Period]),
+        (leave_the_image, "outside cine", [Qt.Key.Key_Period, Qt.Key.Key_U]),
+        (cover, "uncertainty of cine cannot be seen", [Qt.Key.Key_U]),
+        (show_3d, "shown in 3-D", [Qt.Key.Key_U]),
+        (make_labels_clear, "No labels can be seen", [Qt.Key.Key_C]),
+        (show_3d, "No labels can be seen", [Qt.Key.Key_C]),
+    ],
+)
+def test_other_keys_say_why_nothing_is_seen(
+    bench: Any, reviewed: Any, hide: Callable[[Any, Any], None], why: str, keys: list[Any]
+) -> None:
+    labels, position = reviewed.labels, bench.viewer_state.position(reviewed)
+    hide(bench, reviewed)
+    outside = hide is leave_the_image
+    for key in keys:
+        bench.viewer_state.board.acted(reviewed.key)
+        shift = Qt.KeyboardModifier.ShiftModifier
+        code = labels.selected_label
+        bench.press(key, shift if key in (Qt.Key.Key_Right, Qt.Key.Key_C) else None)
+        assert why in bench.review.message.text.text()
+        assert labels.selected_label == code
+        assert not reviewed.uncertainty.visible
+        assert outside or bench.viewer_state.position(reviewed) == position
+
+
+def test_other_keys_work_in_another_plane_that_shows_the_layers(bench: Any, reviewed: Any) -> None:
+    show_coronal(bench, reviewed)
+    before = reviewed.labels.selected_label
+    bench.viewer.layers.selection.active = reviewed.image
+    for key in (Qt.Key.Key_U, Qt.Key.Key_Period):
+        bench.press(key)
+    bench.press(Qt.Key.Key_Right, Qt.KeyboardModifier.ShiftModifier)
+    assert reviewed.uncertainty.visible
+    assert bench.viewer.layers.selection.active is reviewed.labels, "whose controls show the label"
+    after = reviewed.labels.selected_label
+    assert after != before
+    brushes = bench.review.structures.brushes
+    assert [code for code, brush in brushes.items() if brush.isChecked()] == [after] * (after > 0)
+    assert bench.viewer_state.position(reviewed).frame == 1
+    assert not bench.review.message.isVisible()
+
+
+def test_tools_undo_and_brushes_act_on_what_is_seen(bench: Any, reviewed: Any) -> None:
+    review, message = review_of(bench, reviewed), bench.review.message.text
+    bench.press(Qt.Key.Key_A)
+    before = reviewed.labels.data.copy()
+    show_3d(bench, reviewed)
+    bench.review.tools.form.tool.value = "grow"
+    bench.click(bench.review.tools.apply_button)
+    assert "shown in 3-D" in message.text()
+    np.testing.assert_array_equal(reviewed.labels.data, before)
+    bench.press(Qt.Key.Key_Z, CTRL)
+    assert review.accepted == 1
+    bench.viewer.dims.ndisplay = 2
+    make_labels_clear(bench, reviewed)
+    bench.viewer.layers.selection.active = reviewed.image
+    bench.click(bench.review.structures.brushes[3])
+    assert "labels of cine cannot be seen" in message.text()
+    assert bench.viewer.layers.selection.active is reviewed.image
+
+
+def test_this_slice_is_the_one_that_is_seen(bench: Any, make_volume: Any) -> None:
+    entry = bench.add(make_volume(slices=4), "stack")
+    bench.segment.form.scope.value = "slice"
+    bench.viewer.dims.ndisplay = 3
+    bench.click(bench.segment.segment_button)
+    assert "shown in 3-D" in bench.segment.message.text.text()
+    assert bench.viewer_state.session.running is None
+    bench.click(bench.segment.message.buttons[0])
+    assert bench.viewer.dims.ndisplay == 2
+    bench.run()
+    assert entry.labels is not None
 
 
 def test_rows_and_columns_may_be_swapped(bench: Any, reviewed: Any) -> None:

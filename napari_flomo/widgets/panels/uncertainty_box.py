@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_flomo.session import RunEvent, RunFinished, RunProgressed, uncertainty_maps
-from napari_flomo.widgets import overlay
+from napari_flomo.widgets import overlay, uncertainty_layer
 from napari_flomo.widgets.forms import insert_below, make_form, set_choices, show_value
 from napari_flomo.widgets.forms.review import UncertaintyOptions
 from napari_flomo.widgets.legend import Legend
@@ -152,7 +152,8 @@ class UncertaintyBox(QWidget):
 
     def _show(self, visible: bool) -> None:
         if self._layer is not None:
-            self._layer.visible = visible
+            uncertainty_layer.show(self._viewer_state, visible)
+            self._on_visible()
 
     def _on_visible(self, _event: object = None) -> None:
         show_value(self.form.overlay, self._layer is not None and self._layer.visible)

@@ -19,13 +19,13 @@ from FLoMoSegmentationLib import (
 )
 from FLoMoSegmentationLib.result_nodes import ResultNodes
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import messages
+from napari_flomo.session import FOR_REVIEW, messages
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.image_registry import ImageRegistry
     from FLoMoSegmentationLib.scene_image import SceneImage
     from FLoMoSegmentationLib.worker_process import CallQueue
-    from napari_flomo.session import Message, NotShown, SliceIndex
+    from napari_flomo.session import Message, NotShown, Reasons, SliceIndex
     from napari_flomo.volumes import Volume
 
 
@@ -129,14 +129,14 @@ class SceneAdapter:
         """Return the slice in the main view."""
         return slice_views.slice_on_screen(self._image(key).nodes)
 
-    def not_shown(self, key: str) -> NotShown | None:
-        """Return why the slices of an image or their labels cannot be seen; None if they can.
+    def not_shown(self, key: str, reasons: Reasons = FOR_REVIEW) -> NotShown | None:
+        """Return the first of ``reasons`` why an image or its labels cannot be seen, or None.
 
         A script looks at no view, so it sees everything.
         """
         if isinstance(self._host, HeadlessHost):
             return None
-        return visibility.not_shown(self._image(key))
+        return visibility.not_shown(self._image(key), reasons)
 
     def show_slices(self, key: str) -> None:
         """Show the slices of an image and its labels in the main view."""
@@ -206,12 +206,16 @@ class SceneAdapter:
         if self._is_chosen(self._image(key)):
             self._host.refresh()
 
-    def show_contours(self, contours: bool) -> None:
-        """Show the labels of all images as outlines, or filled."""
+    def show_contours(self, contours: bool) -> bool:
+        """Show the labels of all images as outlines, or filled.
+
+        Return True: the box of the panel shows what is chosen for later labels.
+        """
         for scene_image in self._images.opened:
             node = scene_image.segmentation
             if node is not None and node.GetDisplayNode() is not None:
                 node.GetDisplayNode().SetVisibility2DFill(not contours)
+        return True
 
     def show_map(self, key: str, name: str = "") -> None:
         """Show an uncertainty map; by default the one shown before."""

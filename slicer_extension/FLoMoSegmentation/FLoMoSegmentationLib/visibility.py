@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from FLoMoSegmentationLib.scene_image import SceneImage
+    from napari_flomo.session import Reasons
 
 OPAQUE = 0.95
 """From this opacity on, the foreground hides the image."""
@@ -24,24 +25,24 @@ SAME_PLANE = np.cos(np.radians(1))
 """Smallest cosine of the angle between the normals of the main view and of the slices."""
 
 
-def not_shown(scene_image: SceneImage) -> NotShown | None:
-    """Return why the slices of an image or their labels cannot be seen; None if they can."""
+def not_shown(scene_image: SceneImage, reasons: Reasons) -> NotShown | None:
+    """Return the first of ``reasons`` why an image or its labels cannot be seen, or None."""
     node, view = scene_image.segmentation, slice_views.main_view()
-    if node is None:
+    if node is None and NotShown.LABELS_REMOVED in reasons:
         return NotShown.LABELS_REMOVED
     if view is None:  # a script without views
         return None
     volume = scene_image.nodes.volume
     layers = _composite(view)
-    reasons = (
+    known = (
         (NotShown.VOLUME_VIEW, lambda: not _is_in_layout(view)),
         (NotShown.OTHER_PLANE, lambda: not _shows_slice_plane(scene_image, view)),
         (NotShown.IMAGE_HIDDEN, lambda: volume.GetID() not in _shown_volumes(layers)),
-        (NotShown.LABELS_HIDDEN, lambda: not _labels_can_be_seen(node)),
+        (NotShown.LABELS_HIDDEN, lambda: node is not None and not _labels_can_be_seen(node)),
         (NotShown.OUTSIDE, lambda: not _is_within(scene_image, view)),
         (NotShown.IMAGE_COVERED, lambda: _is_covered(scene_image, layers)),
     )
-    return next((why for why, holds in reasons if holds()), None)
+    return next((why for why, holds in known if why in reasons and holds()), None)
 
 
 def show_slices(scene_image: SceneImage) -> None:
