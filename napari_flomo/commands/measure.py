@@ -81,7 +81,7 @@ def _lines(measured: StudyMeasures) -> list[str]:
             if one.ml is None
             else f"  {one.name}: {one.ml:.1f} ml"
             for one in measured.structures
-            if one.frame == 0
+            if one.frame == measured.structures[0].frame
         ]
     lines += [f"  wall, {name}: {wall.mean_mm:.1f} mm" for name, wall in measured.wall.items()]
     if measured.body_surface_m2 is not None:

@@ -14,9 +14,11 @@ from napari_flomo.errors import FlomoError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from napari_flomo.measures import HeartPhases, StudyMeasures
     from napari_flomo.models import Label, ModelCard
+    from napari_flomo.segmentation import DicomLabels
     from napari_flomo.volumes import Volume
 
 _CODE = re.compile(r"\s*(\d+)\s*=\s*(.+?)\s*")
@@ -36,6 +38,8 @@ class Study:
         Labels and their codes.
     card
         Of the model whose codes they are; None if the codes were given.
+    dicom
+        The DICOM segmentations that the labels were read from, if they were.
     """
 
     files: list[str]
@@ -44,11 +48,16 @@ class Study:
     names: Sequence[Label]
     card: ModelCard | None
     measures: StudyMeasures
+    dicom: DicomLabels | None = None
 
 
 def add_study(parser: argparse.ArgumentParser) -> None:
     """Add the label images and how they are measured."""
-    parser.add_argument("labels", metavar="LABELS", help="label image of a cine or of one frame")
+    parser.add_argument(
+        "labels",
+        metavar="LABELS",
+        help="label image of a cine or of one frame, or a folder of DICOM segmentations",
+    )
     parser.add_argument(
         "systole", metavar="ES", nargs="?", help="labels at end systole; the first are end diastole"
     )
@@ -86,10 +95,47 @@ def read_study(args: argparse.Namespace) -> Study:
     Raises `FlomoError` if they cannot be read or measured.
     """
     from napari_flomo.measures import Conventions, measure_study
+    from napari_flomo.segmentation import find_dicom_segs
+
+    files = [path for path in (args.labels, args.systole) if path is not None]
+    objects = [found for path in files for found in find_dicom_segs(path)]
+    read = _read_dicom(args, objects) if objects else _read_labels(args, files)
+    labels = read.labels
+    if args.slice_thickness is not None:
+        labels = [replace(one, slice_thickness=args.slice_thickness) for one in labels]
+    frames = read.dicom.frames if read.dicom is not None and labels[0].n_frames > 1 else None
+    measures = measure_study(
+        labels[0],
+        read.names,
+        conventions=Conventions(
+            args.papillary_muscles, args.basal_slices, args.slice_gaps, args.density
+        ),
+        images=read.images,
+        systole=labels[1] if len(labels) == 2 else None,
+        phases=_phases(args, labels, read.names, frames),
+        frames=frames,
+        height_cm=args.height,
+        weight_kg=args.weight,
+    )
+    return Study(read.files, labels, read.images, read.names, read.card, measures, read.dicom)
+
+
+@dataclass(frozen=True, eq=False)
+class _Labels:
+    """What was read, see `Study`."""
+
+    files: list[str]
+    labels: list[Volume]
+    images: list[Volume]
+    names: Sequence[Label]
+    card: ModelCard | None
+    dicom: DicomLabels | None = None
+
+
+def _read_labels(args: argparse.Namespace, files: list[str]) -> _Labels:
     from napari_flomo.models import load_card
     from napari_flomo.volumes import align_labels, whole_labels
 
-    files = [path for path in (args.labels, args.systole) if path is not None]
     labels, images = read_all(files, args.slice_axis), read_all(args.image, args.slice_axis)
     if images and len(images) != len(labels):
         raise FlomoError("Give --image as many images as there are label images, in their order.")
@@ -98,22 +144,25 @@ def read_study(args: argparse.Namespace) -> Study:
     else:
         labels = [whole_labels(one) for one in labels]
     card = None if args.codes else load_card(model_folder(args.model, quiet=True))
-    names = args.codes if card is None else card.labels
-    if args.slice_thickness is not None:
-        labels = [replace(one, slice_thickness=args.slice_thickness) for one in labels]
-    measures = measure_study(
-        labels[0],
-        names,
-        conventions=Conventions(
-            args.papillary_muscles, args.basal_slices, args.slice_gaps, args.density
-        ),
-        images=images,
-        systole=labels[1] if len(labels) == 2 else None,
-        phases=_phases(args, labels, names),
-        height_cm=args.height,
-        weight_kg=args.weight,
-    )
-    return Study(files, labels, images, names, card, measures)
+    return _Labels(files, labels, images, args.codes if card is None else card.labels, card)
+
+
+def _read_dicom(args: argparse.Namespace, objects: Sequence[Path]) -> _Labels:
+    """Read DICOM segmentations; their segments have names already."""
+    from napari_flomo.models import load_card
+    from napari_flomo.segmentation import read_dicom_segs
+    from napari_flomo.volumes import align_labels
+
+    if args.codes:
+        raise FlomoError("DICOM segmentations name their structures; leave out --codes.")
+    if len(args.image) > 1:
+        raise FlomoError("Give --image the one series that the DICOM segmentations belong to.")
+    series = args.image[0] if args.image else args.labels
+    images = read_all([series], args.slice_axis)
+    found = read_dicom_segs(objects, series)
+    labels = [align_labels(found.labels, images[0])]
+    card = load_card(model_folder(args.model, quiet=True)) if args.model else None
+    return _Labels([str(path) for path in objects], labels, images, found.names, card, found)
 
 
 def read_all(files: Sequence[str], slice_axis: str | None) -> list[Volume]:
@@ -192,7 +241,10 @@ def _codes(text: str) -> list[Label]:
 
 
 def _phases(
-    args: argparse.Namespace, labels: Sequence[Volume], names: Sequence[Label]
+    args: argparse.Namespace,
+    labels: Sequence[Volume],
+    names: Sequence[Label],
+    frames: Sequence[int] | None = None,
 ) -> HeartPhases | None:
     """Return the phases that the user gave, the other one chosen by volume; None without any."""
     if args.ed is None and args.es is None:
@@ -206,11 +258,13 @@ def _phases(
     if codes is None:
         raise FlomoError("--ed and --es need labels of a ventricle; name them with --codes.")
     counts = VoxelCounts.of(labels[0], [label.code for label in names if label.code])
-    phases = choose_phases(counts, codes)
+    phases = choose_phases(counts, codes, frames)
     for phase, frame in zip(PHASES, (args.ed, args.es), strict=True):
         if frame is None:
             continue
         if not 0 <= frame < count:
             raise FlomoError(f"There is no frame {frame}; the cine has frames 0 to {count - 1}.")
+        if frames is not None and frame not in frames:
+            raise FlomoError(f"There is no DICOM segmentation of frame {frame}.")
         phases = phases.pin(phase, frame)
     return phases

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from napari_flomo.reports.content import DISCLAIMER, REPORT_FORMATS, Report, ReportRow
+from napari_flomo.reports.structured import structured_report_file, structured_report_files
 from napari_flomo.reports.writing import report_files, report_table, report_text
 
 __all__ = [
@@ -13,4 +14,6 @@ __all__ = [
     "report_files",
     "report_table",
     "report_text",
+    "structured_report_file",
+    "structured_report_files",
 ]

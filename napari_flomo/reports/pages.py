@@ -125,11 +125,11 @@ def _draw_wall(figure: Figure, report: Report, bottom: float) -> None:
 def _draw_curves(axes: Axes, report: Report) -> None:
     colours = {label.code: label for label in report.names}
     for code, label in colours.items():
-        ml = [one.ml for one in report.measures.structures if one.code == code]
-        if code and any(ml):
+        own = [one for one in report.measures.structures if one.code == code]
+        if code and any(one.ml for one in own):
             axes.plot(
-                range(1, len(ml) + 1),
-                np.array(ml, float),
+                [one.frame + 1 for one in own],
+                np.array([one.ml for one in own], float),
                 "o-",
                 ms=3,
                 color=label.colour,

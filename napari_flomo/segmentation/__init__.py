@@ -10,8 +10,15 @@ from napari_flomo.segmentation.dicom_seg import (
     DICOM_SUFFIX,
     check_usable,
     dicom_seg_files,
+    dicom_seg_objects,
     dicom_seg_paths,
 )
+from napari_flomo.segmentation.dicom_seg_reading import (
+    DicomLabels,
+    find_dicom_segs,
+    read_dicom_segs,
+)
+from napari_flomo.segmentation.dicom_sources import MAY_BE_EMPTY
 from napari_flomo.segmentation.exchange import (
     pack_segmentation,
     pack_volume,
@@ -47,8 +54,10 @@ __all__ = [
     "DEFAULT_MAPS",
     "DICOM_SUFFIX",
     "MAPS",
+    "MAY_BE_EMPTY",
     "PLAUSIBLE",
     "SIGNATURE_KIND",
+    "DicomLabels",
     "MapKind",
     "Nearness",
     "Plan",
@@ -62,7 +71,9 @@ __all__ = [
     "choose_device",
     "chosen_maps",
     "dicom_seg_files",
+    "dicom_seg_objects",
     "dicom_seg_paths",
+    "find_dicom_segs",
     "fit_signature",
     "image_signature",
     "intensity_window",
@@ -72,6 +83,7 @@ __all__ = [
     "passes_of",
     "prepare",
     "prepare_labels",
+    "read_dicom_segs",
     "restore",
     "route",
     "structure_probability",

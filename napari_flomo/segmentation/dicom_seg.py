@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +55,44 @@ def dicom_seg_files(
     corrected: bool = False,
     note: Callable[[str], object] | None = None,
 ) -> list[OutputFile]:
+    """Create the files of DICOM Segmentation objects of labels; see `dicom_seg_objects`.
+
+    Returns
+    -------
+    list of OutputFile
+        For `napari_flomo.files.write_all`.
+
+    Raises
+    ------
+    FlomoError
+        As `dicom_seg_objects`.
+    """
+    objects = dicom_seg_objects(
+        labels, card, images, path, series=series, frames=frames, corrected=corrected, note=note
+    )
+    return [(one.path, one.dataset.save_as) for one in objects]
+
+
+@dataclass(frozen=True, eq=False)
+class DicomSegObject:
+    """A DICOM Segmentation of one frame, counted from 0, and the file it is meant for."""
+
+    path: Path
+    frame: int
+    dataset: DicomSegmentation
+
+
+def dicom_seg_objects(
+    labels: Volume,
+    card: ModelCard,
+    images: PathLike,
+    path: PathLike,
+    *,
+    series: str | int | None = None,
+    frames: Sequence[int] | None = None,
+    corrected: bool = False,
+    note: Callable[[str], object] | None = None,
+) -> list[DicomSegObject]:
     """Create DICOM Segmentation objects of labels.
 
     As the standard requires, patient and study are copied from the images. Attributes that may be
@@ -82,8 +121,8 @@ def dicom_seg_files(
 
     Returns
     -------
-    list of OutputFile
-        For `napari_flomo.files.write_all`.
+    list of DicomSegObject
+        One for each frame.
 
     Raises
     ------
@@ -106,14 +145,14 @@ def dicom_seg_files(
     sources = SourceImages(found)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # warnings quote patient data
-        jobs: list[OutputFile] = [
-            (target, _object(data[frame], card, sources, frame, corrected).save_as)
+        objects = [
+            DicomSegObject(target, frame, _object(data[frame], card, sources, frame, corrected))
             for target, frame in zip(paths, chosen, strict=True)
         ]
     if note is not None:
         for sentence in sources.notes:
             note(sentence)
-    return jobs
+    return objects
 
 
 def dicom_seg_paths(path: PathLike, labels: Volume, frames: Sequence[int]) -> list[Path]:

@@ -7,7 +7,7 @@ volume. pydicom and SimpleITK are imported with the first file.
 
 from __future__ import annotations
 
-from napari_flomo.volumes.dicom.files import is_dicom
+from napari_flomo.volumes.dicom.files import dicom_files, is_dicom
 from napari_flomo.volumes.dicom.finding import group_files, holds_series, split_stacks
 from napari_flomo.volumes.dicom.planes import Plane
 from napari_flomo.volumes.dicom.reading import DicomSeries, find_series
@@ -17,6 +17,7 @@ __all__ = [
     "DicomSeries",
     "Plane",
     "SeveralSeries",
+    "dicom_files",
     "find_series",
     "group_files",
     "holds_series",
