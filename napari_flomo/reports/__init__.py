@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from napari_flomo.reports.content import DISCLAIMER, REPORT_FORMATS, Report, ReportRow
-from napari_flomo.reports.structured import structured_report_file, structured_report_files
+from napari_flomo.reports.structured import (
+    structured_report_file,
+    structured_report_files,
+    structured_report_paths,
+)
 from napari_flomo.reports.writing import report_files, report_table, report_text
 
 __all__ = [
@@ -16,4 +20,5 @@ __all__ = [
     "report_text",
     "structured_report_file",
     "structured_report_files",
+    "structured_report_paths",
 ]

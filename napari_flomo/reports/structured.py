@@ -24,7 +24,12 @@ from napari_flomo.reports.measurement_groups import (
     Place,
     measured_places,
 )
-from napari_flomo.segmentation import DICOM_SUFFIX, MAY_BE_EMPTY, dicom_seg_objects
+from napari_flomo.segmentation import (
+    DICOM_SUFFIX,
+    MAY_BE_EMPTY,
+    dicom_seg_objects,
+    dicom_seg_paths,
+)
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -115,22 +120,46 @@ def structured_report_files(
     target = Path(path)
     objects: dict[Place, list[Dataset]] = {}
     files: list[OutputFile] = []
-    for number, (labels, folder) in enumerate(zip(report.labels, images, strict=True)):
-        frames = [frame for at, frame in measured_places(report) if at == number]
-        ending = f"-{PHASES[number].lower()}" if len(report.labels) > 1 else ""
+    for number, folder in enumerate(images):
         for made in dicom_seg_objects(
-            labels,
+            report.labels[number],
             report.card,
             folder,
-            target.with_name(f"{target.stem}-seg{ending}{DICOM_SUFFIX}"),
+            _segmentations_beside(report, target, number),
             series=series,
-            frames=frames,
+            frames=_frames_of(report, number),
             corrected=corrected,
             note=note,
         ):
             objects[number, made.frame] = [made.dataset]
             files.append((made.path, made.dataset.save_as))
     return [structured_report_file(report, objects, target, note), *files]
+
+
+def structured_report_paths(report: Report, path: PathLike) -> list[Path]:
+    """Return the files that `structured_report_files` writes."""
+    target = Path(path)
+    return [
+        target,
+        *(
+            file
+            for number, labels in enumerate(report.labels)
+            for file in dicom_seg_paths(
+                _segmentations_beside(report, target, number), labels, _frames_of(report, number)
+            )
+        ),
+    ]
+
+
+def _segmentations_beside(report: Report, target: Path, number: int) -> Path:
+    """Return the name of the segmentations of a label image."""
+    ending = f"-{PHASES[number].lower()}" if len(report.labels) > 1 else ""
+    return target.with_name(f"{target.stem}-seg{ending}{DICOM_SUFFIX}")
+
+
+def _frames_of(report: Report, number: int) -> list[int]:
+    """Return the measured frames of a label image."""
+    return sorted(frame for at, frame in measured_places(report) if at == number)
 
 
 def _make(report: Report, objects: Objects) -> Dataset:

@@ -66,7 +66,7 @@ from napari_flomo.session.preferences import Preferences
 from napari_flomo.session.presenter import Presenter
 from napari_flomo.session.queue_filter import COLUMNS, Column, QueueFilter
 from napari_flomo.session.recovery import note_of
-from napari_flomo.session.reporting import report_of
+from napari_flomo.session.reporting import report_of, save_structured_report
 from napari_flomo.session.review import Review, SliceIndex, SliceState
 from napari_flomo.session.review_queue import listed, progress_of
 from napari_flomo.session.runs import Run
@@ -156,6 +156,7 @@ __all__ = [
     "python_spawner",
     "report_of",
     "review_note",
+    "save_structured_report",
     "structure_colours",
     "study_messages",
     "uncertainty_maps",

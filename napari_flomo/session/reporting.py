@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from napari_flomo.files import PathLike, write_all
 from napari_flomo.measures import measure_study
-from napari_flomo.reports import Report
+from napari_flomo.reports import Report, structured_report_files
 from napari_flomo.session import messages
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.phases import segmented_frames
@@ -16,9 +19,11 @@ def report_of(image: OpenImage) -> Report:
     """
     segmentation = image.require_segmentation()
     assert image.labels is not None
+    # A copy: the report may be saved while the user draws.
+    labels = image.labels.with_data(image.labels.data.copy(), axes=image.labels.axes)
     frames, whole = segmented_frames(image)
     measures = measure_study(
-        image.labels,
+        labels,
         segmentation.card.labels,
         phases=image.phases,
         frames=frames,
@@ -30,9 +35,52 @@ def report_of(image: OpenImage) -> Report:
     )
     return Report(
         measures,
-        [image.labels],
+        [labels],
         segmentation.card.labels,
         [image.volume],
         segmentation.card,
         accepted=accepted,
     )
+
+
+def save_structured_report(
+    image: OpenImage, report: Report, series: PathLike, path: PathLike
+) -> str:
+    """Write a DICOM structured report of an image, and segmentations of the measured frames.
+
+    It takes seconds and may be called in another thread.
+
+    Parameters
+    ----------
+    image, report
+        The image, and its `report_of`.
+    series
+        Folder or a file of the series that the image was read from.
+    path
+        File to write; the segmentations are beside it, see
+        `napari_flomo.reports.structured_report_files`.
+
+    Returns
+    -------
+    str
+        What to show to the user.
+
+    Raises
+    ------
+    FlomoError
+        If it cannot be made or written.
+    """
+    notes: list[str] = []
+    source = image.volume.source
+    proposed = image.require_segmentation().labels.data
+    files = structured_report_files(
+        report,
+        path,
+        [series],
+        series=source if source.startswith("dicom-") else None,
+        corrected=not np.array_equal(report.labels[0].data, proposed),
+        note=notes.append,
+    )
+    write_all(files)
+    wrote = ", ".join(str(file) for file, _ in files)
+    return " ".join((messages.SAVED_TO.format(wrote), *notes))

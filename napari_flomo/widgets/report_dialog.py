@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import (
@@ -16,27 +18,50 @@ from qtpy.QtWidgets import (
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import write_all
-from napari_flomo.reports import REPORT_FORMATS, report_files, report_table, report_text
-from napari_flomo.session import messages, report_of
+from napari_flomo.reports import (
+    REPORT_FORMATS,
+    report_files,
+    report_table,
+    report_text,
+    structured_report_paths,
+)
+from napari_flomo.segmentation import DICOM_SUFFIX
+from napari_flomo.session import messages, report_of, save_structured_report
 from napari_flomo.widgets.forms import make_form
 from napari_flomo.widgets.forms.report import PersonOptions
+from napari_flomo.widgets.main_thread import MainThread
 from napari_flomo.widgets.panels.panel import button
-from napari_flomo.widgets.saving import complete
+from napari_flomo.widgets.saving import check_overwrite, complete
 
 if TYPE_CHECKING:
     from napari_flomo.reports import Report
     from napari_flomo.session import OpenImage
 
 _FILTERS = {f"{ending[1:].upper()} (*{ending})": ending for ending in REPORT_FORMATS}
+_STRUCTURED = {f"{messages.STRUCTURED_REPORT} (*{DICOM_SUFFIX})": DICOM_SUFFIX}
 
 
 class ReportDialog(QDialog):
-    """Shows the report of an image as text, and saves or copies it."""
+    """Shows the report of an image as text, and saves or copies it.
 
-    def __init__(self, image: OpenImage, parent: QWidget | None = None) -> None:
+    Parameters
+    ----------
+    image
+        A segmented image.
+    parent
+        The widget that it belongs to.
+    series
+        Folder or a file of the DICOM series that the image was read from; empty for others.
+    """
+
+    def __init__(
+        self, image: OpenImage, parent: QWidget | None = None, *, series: str = ""
+    ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Report")
         self._image = image
+        self._series = series
+        self._in_main_thread = MainThread(self)
         self._measured = report_of(image)  # takes up to a second, so once
         self.form = make_form(PersonOptions)
         self.form.changed.connect(self.refresh)
@@ -73,14 +98,37 @@ class ReportDialog(QDialog):
     def save(self, path: str, ending: str = ".pdf") -> None:
         """Save the report; ``ending`` is added to a name without one.
 
-        Raises `FlomoError` if it cannot be written.
+        A DICOM structured report is written in another thread, and shown when it is done. Raises
+        `FlomoError` if a file cannot be written.
         """
         report = self._report()
         if report is None:
             return
         target = complete(path, ending)
+        if self._series and target.suffix == DICOM_SUFFIX:
+            self._save_structured(report, target)
+            return
         write_all(report_files(report, [str(target)]))
         self.problem.setText(messages.SAVED_TO.format(target))
+
+    def _save_structured(self, report: Report, target: Path) -> None:
+        """Start to write a structured report and its segmentations."""
+        check_overwrite(structured_report_paths(report, target)[1:])
+        self.save_button.setEnabled(False)
+        self.problem.setText(messages.WRITING_STRUCTURED_REPORT)
+
+        def done(text: str) -> None:
+            self.problem.setText(text)
+            self.save_button.setEnabled(True)
+
+        def work() -> None:
+            try:
+                text = save_structured_report(self._image, report, self._series, target)
+            except FlomoError as error:
+                text = str(error)
+            self._in_main_thread(lambda: done(text))
+
+        threading.Thread(target=work, name="flomo report", daemon=True).start()
 
     def _report(self) -> Report | None:
         person = self.form()
@@ -95,13 +143,14 @@ class ReportDialog(QDialog):
         return report
 
     def _ask_and_save(self) -> None:
+        filters = _FILTERS | _STRUCTURED if self._series else _FILTERS
         path, chosen = QFileDialog.getSaveFileName(
-            self, "Save report", f"{self._image.name}_report", ";;".join(_FILTERS)
+            self, "Save report", f"{self._image.name}_report", ";;".join(filters)
         )
         if not path:
             return
         try:
-            self.save(path, _FILTERS.get(chosen, REPORT_FORMATS[0]))
+            self.save(path, filters.get(chosen, REPORT_FORMATS[0]))
         except FlomoError as error:
             self.problem.setText(str(error))
 

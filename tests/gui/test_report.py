@@ -8,8 +8,9 @@ import pytest
 pytest.importorskip("napari", reason="napari is not installed")
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QFileDialog
 
+from napari_flomo.volumes import write
 from napari_flomo.widgets.report_dialog import ReportDialog
 
 
@@ -50,3 +51,52 @@ def test_saved_and_copied(dialog, bench, tmp_path):
     assert QApplication.clipboard().text() == dialog.text.toPlainText()
     bench.click(dialog.table_button)
     assert QApplication.clipboard().text().startswith("measure\tvalue\tunit")
+
+
+@pytest.fixture
+def write_heart(write_series, make_heart, tmp_path):
+    """Write a stack as DICOM or NIfTI."""
+
+    def make(dicom):
+        volume = make_heart()
+        if dicom:
+            write_series(tmp_path / "series", volume.data[np.newaxis].astype(np.int16))
+            return tmp_path / "series"
+        write(volume, tmp_path / "stack.nii.gz")
+        return tmp_path / "stack.nii.gz"
+
+    return make
+
+
+@pytest.fixture
+def formats(tmp_path, monkeypatch):
+    """The formats that the file dialog offers, of which the last is chosen, for ``heart``."""
+    offered = []
+
+    def choose(_parent, _title, _name, filters):
+        offered.extend(filters.split(";;"))
+        return str(tmp_path / "heart"), offered[-1]
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
+    return offered
+
+
+@pytest.mark.parametrize("dicom", [True, False])
+def test_a_structured_report_of_a_dicom_series(dicom, bench, write_heart, formats, tmp_path):
+    """It is offered for DICOM alone, and written with segmentations that it refers to."""
+    highdicom = pytest.importorskip("highdicom", reason="highdicom is not installed")
+    bench.viewer.open(str(write_heart(dicom)), plugin="napari-flomo")
+    bench.run()
+    bench.click(bench.review.report_button)
+    dialog = bench.review.findChild(ReportDialog)
+    bench.qtbot.waitExposed(dialog)
+    bench.click(dialog.save_button)
+    assert ("DICOM structured report (*.dcm)" in formats) == dicom
+    bench.qtbot.waitUntil(lambda: "Saved to" in dialog.problem.text(), timeout=20_000)
+    assert dialog.save_button.isEnabled()
+    if dicom:
+        content = highdicom.sr.srread(tmp_path / "heart.dcm").content
+        uid = highdicom.seg.segread(tmp_path / "heart-seg.dcm").SOPInstanceUID
+        groups = content.get_volumetric_roi_measurement_groups()
+        assert {one.referenced_segment[0].referenced_sop_instance_uid for one in groups} == {uid}
+    dialog.close()

@@ -200,10 +200,12 @@ class ReviewPanel(Panel):
             self.attempt(lambda: self.save(path, ending))
 
     def _report(self) -> None:
-        image = self.viewer_state.current_image
-        if image is not None and image.segmentation is not None:
+        image, entry = self.viewer_state.current_image, self.viewer_state.current
+        if image is not None and entry is not None and image.segmentation is not None:
             self.viewer_state.adapter.read_labels(image.key)
-            ReportDialog(image, self).open()
+            dicom = image.volume.source.startswith("dicom-")
+            series = (entry.image.source.path or "") if dicom else ""
+            ReportDialog(image, self, series=series).open()
 
     def _go_to(self, index: SliceIndex) -> None:
         key = self.viewer_state.key
