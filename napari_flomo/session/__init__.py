@@ -66,6 +66,7 @@ from napari_flomo.session.preferences import Preferences
 from napari_flomo.session.presenter import Presenter
 from napari_flomo.session.queue_filter import COLUMNS, Column, QueueFilter
 from napari_flomo.session.recovery import note_of
+from napari_flomo.session.removed_labels import give_up, labels_at_risk
 from napari_flomo.session.reporting import report_of, save_structured_report
 from napari_flomo.session.review import Review, SliceIndex, SliceState
 from napari_flomo.session.review_queue import listed, progress_of
@@ -147,8 +148,10 @@ __all__ = [
     "Worker",
     "cine_messages",
     "continue_from",
+    "give_up",
     "has_phases",
     "image_name",
+    "labels_at_risk",
     "listed",
     "messages",
     "note_of",

@@ -71,6 +71,8 @@ class OpenImage:
         Result of the last write to the store of corrections; None before the first.
     autosave
         Writes every change to disk; None while nothing is unsaved.
+    unsaved
+        Whether a run found labels that were not saved since.
     model
         Name or folder of the model of the last run; empty if unknown.
     earlier
@@ -102,6 +104,7 @@ class OpenImage:
     activity: ActivityTimer = field(default_factory=ActivityTimer)
     kept: CorrectionKept | None = None
     autosave: Autosave | None = None
+    unsaved: bool = False
     model: str = ""
     earlier: EarlierLabels | None = None
     recalled: frozenset[SliceIndex] = field(default_factory=frozenset)

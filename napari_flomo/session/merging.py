@@ -159,6 +159,7 @@ def put_result(image: OpenImage, new: MergedResult) -> bool:
     image.review = Review(scores) if image.review is None else image.review.rescored(scores, mask)
     image.labels, image.counts, image.spare = new.labels, new.counts, new.spare
     image.phases = new.phases.keep(image.phases)
+    image.unsaved = True
     update_edits(image)
     image.confirmed = {index for index in image.confirmed if not mask[index]}
     image.brought_back = frozenset(index for index in image.brought_back if not mask[index])

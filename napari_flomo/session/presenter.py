@@ -28,6 +28,7 @@ from napari_flomo.session.overwrite import overwritten_by
 from napari_flomo.session.overwrite_question import overwrite_question
 from napari_flomo.session.phases import check_cine, review_note
 from napari_flomo.session.preferences import Preferences
+from napari_flomo.session.removed_labels import RemovedLabels
 from napari_flomo.session.review import SliceIndex
 from napari_flomo.session.review_presenter import ReviewPresenter
 from napari_flomo.session.runs import Run
@@ -54,6 +55,8 @@ class Presenter(ReviewPresenter):
     ----------
     unsaved
         Lists, restores and discards the edits that crashes left unsaved.
+    removed
+        Offers images again that were removed with labels that are not saved.
     """
 
     def __init__(self, session: Session, viewer: ViewerAdapter, preferences: Preferences) -> None:
@@ -61,6 +64,7 @@ class Presenter(ReviewPresenter):
         self._preferences = preferences
         self._retries: WeakKeyDictionary[Run, Callable[[], object]] = WeakKeyDictionary()
         self.unsaved = UnsavedEdits(session, viewer, self._show_and_select)
+        self.removed = RemovedLabels(session, viewer, self._show_and_select)
         self._wanted: dict[str, str] = {}  # the map that was requested last, by image
         self._focus: WeakKeyDictionary[Run, object] = WeakKeyDictionary()  # at the click
         session.subscribe(self._on_event)

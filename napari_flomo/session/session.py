@@ -262,7 +262,9 @@ class Session:
 
     def labels_saved(self, key: str) -> None:
         """Report that the labels were saved to a file: no edit is unsaved."""
-        self.image(key).end_autosave(saved=True)
+        image = self.image(key)
+        image.unsaved = False
+        image.end_autosave(saved=True)
 
     def labels_removed(self, key: str) -> None:
         """Report that the viewer closed the labels; unsaved edits are offered at the next start."""

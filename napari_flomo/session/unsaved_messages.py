@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from napari_flomo.corrections import Replay, UnfinishedJournal
@@ -21,6 +22,29 @@ SHOW_ALL_TIP = "Show the unsaved changes of all images"
 PICTURE_TIP = "The middle one of the changed slices, with the contours of your labels"
 READING = "Reading unsaved changes"
 NO_MAPS_HINT = "Uncertainty maps were not saved: Compute under Review brings them back."
+CLOSING_TITLE = "Labels that are not saved"
+CLOSING_HINT = "They are the network's; it would have to find them again."
+CLOSING_SAVE = ("Save…", "Choose a file for the labels of each image, then close")
+CLOSING_DISCARD = ("Close without saving", "The labels are lost")
+CLOSING_STAY = ("Cancel", "Keep the window open")
+BRING_BACK = ("Bring back", "Open the image again, with its labels and its review")
+
+
+def closing_text(names: Sequence[str]) -> str:
+    """Return the question before a window closes with labels of images that are not saved."""
+    return f"The labels of {_listed(names)} are not saved."
+
+
+def removed_text(names: Sequence[str]) -> str:
+    """Return the message that images were removed with labels that are not saved."""
+    were = "was" if len(names) == 1 else "were"
+    return f"{_listed(names)} {were} removed with labels that are not saved."
+
+
+def _listed(names: Sequence[str], most: int = 3) -> str:
+    more = count_text(len(names) - most, "other image") if len(names) > most else ""
+    shown = [*names[:most], *([more] if more else [])]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def autosave_text(problem: str | None) -> str:

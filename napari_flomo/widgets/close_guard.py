@@ -32,27 +32,36 @@ def ask(window: QWidget) -> str:
     return buttons.get(box.clickedButton(), STAY)
 
 
-class CloseGuard(QObject):
-    """Asks before a window closes during a training, without keeping a reference to the window.
+def may_close(learning: Learning | None, window: QWidget) -> bool:
+    """Return True if the window may close: no training runs, or the user has decided."""
+    if learning is None or not learning.running:
+        return True
+    answer = ask(window)
+    if answer != STAY:
+        learning.close(stop=answer == STOP)
+    return answer != STAY
 
-    ``learning`` returns the state of the training, or None if there is nothing to ask.
+
+class CloseGuard(QObject):
+    """Asks before a window closes, without keeping a reference to the window.
+
+    ``may_close`` gets the window and returns True if it may close.
     """
 
     def __init__(
-        self, window: QWidget, learning: Callable[[], Learning | None], parent: QObject
+        self, window: QWidget, may_close: Callable[[QWidget], bool], parent: QObject
     ) -> None:
         super().__init__(parent)
-        self._learning = learning
+        self._may_close = may_close
         window.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
-        """Ask before the window closes, if a training runs."""
-        if isinstance(watched, QWidget) and event.type() == QEvent.Type.Close:
-            learning = self._learning()
-            if learning is not None and learning.running:
-                answer = ask(watched)
-                if answer == STAY:
-                    event.ignore()
-                    return True
-                learning.close(stop=answer == STOP)
+        """Ask before the window closes."""
+        if (
+            isinstance(watched, QWidget)
+            and event.type() == QEvent.Type.Close
+            and not self._may_close(watched)
+        ):
+            event.ignore()
+            return True
         return bool(super().eventFilter(watched, event))

@@ -21,10 +21,14 @@ FORMATS = {
 """Filters of the file dialog, and the ending that each adds to a name without one."""
 
 
-def ask_where(parent: QWidget, name: str) -> tuple[str, str]:
-    """Ask for a file; return its path, empty if none was chosen, and the ending of its format."""
+def ask_where(parent: QWidget, name: str, *, dicom: bool = True) -> tuple[str, str]:
+    """Ask for a file; return its path, empty if none was chosen, and the ending of its format.
+
+    ``dicom`` offers DICOM segmentations, too.
+    """
+    filters = [one for one, ending in FORMATS.items() if dicom or ending != DICOM_SUFFIX]
     chosen, filter_ = QFileDialog.getSaveFileName(
-        parent, "Save labels", name.replace("/", "-"), ";;".join(FORMATS)
+        parent, "Save labels", name.replace("/", "-"), ";;".join(filters)
     )
     return chosen, FORMATS.get(filter_, next(iter(FORMATS.values())))
 

@@ -50,6 +50,8 @@ class ViewerImages(QObject):
     """The current image, its name or its layers changed."""
     slice_changed = Signal()
     """The viewer shows another slice."""
+    image_removing = Signal(object)
+    """The user removes an `OpenImage`."""
     message_changed = Signal(object)
     """Another `Message` is to be shown in the panels, or None."""
 
@@ -197,6 +199,8 @@ class ViewerImages(QObject):
             return
         if event.value is entry.image:
             self._entries.remove(entry)
+            if (image := self.opened(entry)) is not None:
+                self.image_removing.emit(image)
             self.close_image(entry)
             if entry is self._current:
                 self._current = None

@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_flomo.session import Preferences, Presenter, Worker, messages
+from napari_flomo.widgets import close_guard, closing
 from napari_flomo.widgets.activity import Activity
 from napari_flomo.widgets.close_guard import CloseGuard
 from napari_flomo.widgets.docking import PanelDocks
@@ -51,6 +52,7 @@ class ViewerState(ViewerImages):
         super().__init__(viewer, worker, preferences)
         self.adapter = NapariAdapter(self)
         self.presenter = Presenter(self.session, self.adapter, self.preferences)
+        self.image_removing.connect(self.presenter.removed.removing)
         self.docks = PanelDocks(self)
         self.activity = Activity(self, lambda: self.learning)
         self._slice_numbers = SliceNumbers(self)
@@ -73,7 +75,13 @@ class ViewerState(ViewerImages):
             self._has_window = True
             window.destroyed.connect(self.close)
             if isinstance(window, QWidget):
-                CloseGuard(window, lambda: None if self.closed else self.learning, self)
+                CloseGuard(window, self._may_close, self)
+
+    def _may_close(self, window: QWidget) -> bool:
+        return self.closed or (
+            closing.may_close(self, self.adapter, self.studies, window)
+            and close_guard.may_close(self.learning, window)
+        )
 
     def get_learning(self) -> Learning:
         """Return the state of the Learn panel; the first call looks for an earlier training."""

@@ -27,6 +27,7 @@ from napari_flomo.session.messages import Choice, Message
 from napari_flomo.session.naming import image_name
 from napari_flomo.session.observers import Observers
 from napari_flomo.session.preferences import Preferences
+from napari_flomo.session.removed_labels import is_at_risk
 from napari_flomo.session.session import Session
 from napari_flomo.session.viewer import ViewerAdapter
 from napari_flomo.session.worklist import label_files, reading, saving
@@ -163,8 +164,8 @@ class Studies:
             else self.worklist.beside(self.current, step, only_open=self.only_open)
         )
         if id is None:
-            self._leave(lambda: None, keep=True)
             self._viewer.notify(Message(at_the_end))
+            self._leave(lambda: None, keep=True)  # its question is the last message
         else:
             self.open(id)
 
@@ -288,11 +289,31 @@ class Studies:
             self._viewer.ask(Message(text, "warning", choices=choices, key=key))
         return True
 
+    def save_on_closing(self) -> None:
+        """Save the open study now if the user agreed to that; strokes are left to their journal.
+
+        Raises `FlomoError` if the file cannot be written.
+        """
+        key, worklist = self._key, self.worklist
+        if key is None or worklist is None or self.current is None:
+            return
+        image, one, records = self._session.image(key), worklist.get(self.current), worklist.records
+        if one is not None and records.position.save and is_at_risk(image):
+            path = label_files.where_to_save(
+                worklist.folder, one.study, records, self._record.labels
+            )
+            snapshot = saving.Snapshot.of(image, path)
+            sha256 = self._thread.submit(snapshot.write, records, one.study.id).result()
+            self._put_record(replace(self._record, labels=sha256))
+            self._saved = snapshot.fingerprint
+            self._session.labels_saved(key)
+
     def _finish(self, then: Callable[[], None], *, keep: bool, saved: bool = True) -> None:
         if self._key is not None:
             image = self._session.image(self._key)
             self._put_record(saving.with_state(self._record, image, note=saved))
         if not keep and self._key is not None:
+            self._session.image(self._key).unsaved = False  # saved, or the user decided
             key, self._key, self.current = self._key, None, None
             self._viewer.remove_image(key)
         self._observers.notify()
