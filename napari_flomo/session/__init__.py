@@ -26,6 +26,7 @@ from napari_flomo.jobs import (
 from napari_flomo.session import (
     cine_messages,
     messages,
+    report_messages,
     study_messages,
     uncertainty_maps,
     unsaved_messages,
@@ -34,6 +35,7 @@ from napari_flomo.session import (
 from napari_flomo.session.colours import STATE_COLOURS, structure_colours
 from napari_flomo.session.continuing import continue_from
 from napari_flomo.session.correction_writer import CorrectionWriter
+from napari_flomo.session.duplicates import is_copy
 from napari_flomo.session.events import (
     AutosaveChanged,
     CorrectionKept,
@@ -151,12 +153,14 @@ __all__ = [
     "give_up",
     "has_phases",
     "image_name",
+    "is_copy",
     "labels_at_risk",
     "listed",
     "messages",
     "note_of",
     "progress_of",
     "python_spawner",
+    "report_messages",
     "report_of",
     "review_note",
     "save_structured_report",

@@ -194,17 +194,37 @@ def keep_title(found: Overwritten) -> str:
 
 
 def other_labels_message(
-    layer: str, image: str, key: str, use: Callable[[], object] | None
+    name: str,
+    image: str,
+    key: str,
+    use: Callable[[], object] | None,
+    *,
+    noun: str,
+    tip: str,
 ) -> Message:
-    """Return the message that strokes on a layer do not count; ``use`` has it reviewed instead."""
-    tip = "Review this layer in place of the one that was reviewed so far, which is hidden"
-    choices = () if use is None else (Choice("Use this layer", use, tip),)
-    return Message(other_labels_text(layer, image), "warning", choices=choices, key=key)
+    """Return the message that strokes on labels do not count, as they are not the reviewed ones.
+
+    Parameters
+    ----------
+    name
+        Of the labels.
+    image, key
+        Name and key of the image.
+    use
+        Has them reviewed instead; None if that is not offered.
+    noun
+        What the viewer calls labels, for example "layer".
+    tip
+        What ``use`` does in this viewer.
+    """
+    choices = () if use is None else (Choice(f"Use this {noun}", use, tip),)
+    text = other_labels_text(name, image, noun)
+    return Message(text, "warning", choices=choices, key=key)
 
 
-def other_labels_text(layer: str, image: str) -> str:
-    """Return that strokes on a layer do not count."""
-    return f"{layer} is not the layer of {image} that is reviewed: strokes on it do not count."
+def other_labels_text(name: str, image: str, noun: str = "layer") -> str:
+    """Return that strokes on labels do not count."""
+    return f"{name} is not the {noun} of {image} that is reviewed: strokes on it do not count."
 
 
 def slice_text(index: SliceIndex, volume: Volume) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject
 
-from napari_flomo.session import Message, messages
+from napari_flomo.session import Message, is_copy, messages
 from napari_flomo.widgets import label_events
 from napari_flomo.widgets.layers import SAVED, Grid
 
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
     from napari_flomo.widgets.image_layers import ImageLayers
     from napari_flomo.widgets.viewer_images import ViewerImages
-
-ALIKE = 0.5
-"""A layer is a copy if it has at least this share of the labelled voxels of an image."""
+USE_TIP = "Review this layer in place of the one that was reviewed so far, which is hidden"
 
 
 class OtherLabels(QObject):
@@ -63,7 +61,11 @@ class OtherLabels(QObject):
         self._told.add(layer)
         use = partial(self._use, entry, reference) if self._is_copy(layer, entry) else None
         name = entry.image.name
-        self._notify(messages.other_labels_message(layer.name, name, entry.key, use))
+        self._notify(
+            messages.other_labels_message(
+                layer.name, name, entry.key, use, noun="layer", tip=USE_TIP
+            )
+        )
 
     def _use(self, entry: ImageLayers, reference: weakref.ref[Labels]) -> None:
         layer = reference()
@@ -90,6 +92,4 @@ class OtherLabels(QObject):
         assert image is not None
         assert image.labels is not None
         ours = Grid.below(entry.image, image.volume).layer_data(image.labels)
-        labelled = ours != 0
-        alike = np.count_nonzero((layer.data == ours) & labelled)
-        return bool(alike >= ALIKE * np.count_nonzero(labelled))
+        return is_copy(layer.data, ours)

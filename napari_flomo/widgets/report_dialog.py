@@ -26,7 +26,7 @@ from napari_flomo.reports import (
     structured_report_paths,
 )
 from napari_flomo.segmentation import DICOM_SUFFIX
-from napari_flomo.session import messages, report_of, save_structured_report
+from napari_flomo.session import messages, report_messages, report_of, save_structured_report
 from napari_flomo.widgets.forms import make_form
 from napari_flomo.widgets.forms.report import PersonOptions
 from napari_flomo.widgets.main_thread import MainThread
@@ -58,7 +58,7 @@ class ReportDialog(QDialog):
         self, image: OpenImage, parent: QWidget | None = None, *, series: str = ""
     ) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Report")
+        self.setWindowTitle(report_messages.TITLE)
         self._image = image
         self._series = series
         self._in_main_thread = MainThread(self)
@@ -67,15 +67,13 @@ class ReportDialog(QDialog):
         self.form.changed.connect(self.refresh)
         self.text = QPlainTextEdit()
         self.text.setReadOnly(True)
-        self.text.setAccessibleName("Report")
+        self.text.setAccessibleName(report_messages.TITLE)
         self.text.setMinimumHeight(260)
         self.problem = QLabel()
         self.problem.setWordWrap(True)
-        self.save_button = button("Save…", "Save as PDF, CSV, JSON or text", self._ask_and_save)
-        self.copy_button = button("Copy text", "Copy the report as text", self._copy_text)
-        self.table_button = button(
-            "Copy table", "Copy the measures as a table, for a spreadsheet", self._copy_table
-        )
+        self.save_button = button(*report_messages.SAVE, self._ask_and_save)
+        self.copy_button = button(*report_messages.COPY_TEXT, self._copy_text)
+        self.table_button = button(*report_messages.COPY_TABLE, self._copy_table)
         layout = QVBoxLayout(self)
         for widget in (
             self.form.native,
@@ -144,8 +142,9 @@ class ReportDialog(QDialog):
 
     def _ask_and_save(self) -> None:
         filters = _FILTERS | _STRUCTURED if self._series else _FILTERS
+        name = report_messages.file_name(self._image.name)
         path, chosen = QFileDialog.getSaveFileName(
-            self, "Save report", f"{self._image.name}_report", ";;".join(filters)
+            self, report_messages.SAVE_TITLE, name, ";;".join(filters)
         )
         if not path:
             return

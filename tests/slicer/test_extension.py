@@ -11,7 +11,13 @@ from xml.etree import ElementTree
 import pytest
 
 TITLED = {"QPushButton", "QCheckBox", "QRadioButton", "QLabel"}
-CONTAINERS = {"QWidget", "qMRMLWidget", "qMRMLSegmentEditorWidget", "ctkCollapsibleButton"}
+CONTAINERS = {
+    "QWidget",
+    "QDialog",
+    "qMRMLWidget",
+    "qMRMLSegmentEditorWidget",
+    "ctkCollapsibleButton",
+}
 
 EXTENSION = Path(__file__).resolve().parents[2] / "slicer_extension"
 MODULE = EXTENSION / "FLoMoSegmentation"

@@ -54,6 +54,7 @@ from PySide6.QtWidgets import (
     QMenu,
     QMessageBox,
     QPushButton,
+    QStatusBar,
     QTableView,
     QTableWidgetItem,
     QVBoxLayout,
@@ -252,6 +253,16 @@ class _MessageBoxes:
         return getattr(QMessageBox, name)
 
 
+class FileDialog:
+    """The class QFileDialog; the user always chooses ``path``."""
+
+    path = ""
+
+    @classmethod
+    def getSaveFileName(cls, _parent: Any, _title: str, _name: str, _filters: str) -> str:
+        return cls.path
+
+
 class _Loader(QUiLoader):
     def createWidget(self, kind: str, parent: QWidget | None = None, name: str = "") -> QWidget:
         if kind not in CUSTOM:
@@ -305,8 +316,9 @@ def install() -> QApplication:
     qt.QTableWidgetItem, qt.QListWidgetItem = QTableWidgetItem, QListWidgetItem
     qt.QPixmap, qt.QIcon, qt.QPainter, qt.QPainterPath = QPixmap, QIcon, QPainter, QPainterPath
     qt.QPen, qt.QBrush, qt.QColor, qt.QRectF = QPen, QBrush, QColor, QRectF
-    qt.QFontMetrics = QFontMetrics
+    qt.QFontMetrics, qt.QHeaderView = QFontMetrics, QHeaderView
     qt.QWidget, qt.QEvent, qt.Qt, qt.QKeySequence = QWidget, QEvent, Qt, QKeySequence
+    qt.QApplication, qt.QFileDialog = QApplication, FileDialog
     qt.QMenu = lambda parent: PythonQt(QMenu(parent.wrapped))
     qt.QShortcut = lambda parent: PythonQt(QShortcut(parent.wrapped))
     sys.modules["qt"] = qt
@@ -316,9 +328,21 @@ def install() -> QApplication:
     return application
 
 
+class MainWindow(QWidget):
+    """Slicer's main window, with nothing but the module's panel and a status bar."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.status = QStatusBar(self)
+        self.status.hide()
+
+    def statusBar(self) -> QStatusBar:
+        return self.status
+
+
 def make_parent() -> Any:
     """Return a parent widget with a layout, as passed to a module."""
-    widget = QWidget()
+    widget = MainWindow()
     layout = QVBoxLayout(widget)
 
     class Parent:

@@ -23,6 +23,7 @@ from napari_flomo.session import (
     SliceIndex,
     messages,
     progress_of,
+    report_messages,
 )
 from napari_flomo.volumes import suffix_of
 from napari_flomo.widgets import dicom_export, saving
@@ -102,9 +103,7 @@ class ReviewPanel(Panel):
         self.save_button = button(
             "Save labels…", "Save the labels on the exact grid of the image", self._ask_and_save
         )
-        self.report_button = button(
-            "Report…", "Measures, curves, wall and contours as PDF, table or text", self._report
-        )
+        self.report_button = button(*report_messages.REPORT, self._report)
         layout = QVBoxLayout()
         layout.addWidget(self.title)
         layout.addWidget(self.plot)

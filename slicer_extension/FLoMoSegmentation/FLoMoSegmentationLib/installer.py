@@ -31,6 +31,7 @@ PROTECTED = ("numpy", "SimpleITK", "torch", "requests", "vtk")
 REQUIREMENTS = (
     "filelock>=3.12",
     "huggingface-hub>=1.3",
+    "matplotlib>=3.8",
     "nibabel>=5.2",
     "pillow>=10",
     "platformdirs>=4.2",
@@ -40,20 +41,19 @@ REQUIREMENTS = (
     "scikit-image>=0.22",
     "tqdm>=4.66",
 )
-"""Dependencies of `PACKAGE` except `PROTECTED`."""
+"""Dependencies of `PACKAGE` and its extra ``report`` except `PROTECTED`."""
 
 TRAINING_REQUIREMENTS = (
     "lightning>=2.4",
-    "matplotlib>=3.8",
     "monai>=1.4",
     "numba>=0.60",
     "pyyaml>=6",
     "scipy>=1.11",
     "tensorboard>=2.16",
 )
-"""The extra ``train`` of `PACKAGE`."""
+"""The rest of the extra ``train`` of `PACKAGE`."""
 
-REQUIREMENTS_MB = 70
+REQUIREMENTS_MB = 87
 PACKAGE_MB = 11
 """Download sizes printed by ``slicer_extension/measure_download.py`` on Linux."""
 TORCH_MB = "200 MB for the CPU, up to 3 GB with CUDA"

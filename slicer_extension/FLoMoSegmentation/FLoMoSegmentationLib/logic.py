@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from FLoMoSegmentationLib import compat, scene_sync, segment_edits, segment_nodes, slice_views
 from FLoMoSegmentationLib.image_registry import ImageRegistry
+from FLoMoSegmentationLib.other_segmentations import OtherSegmentations
 from FLoMoSegmentationLib.scene_adapter import HeadlessHost, Host, SceneAdapter
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import (
@@ -54,6 +55,8 @@ class Logic:
         The images of the scene that are open in the session.
     adapter
         The `ViewerAdapter` of the scene.
+    others
+        Segmentations that are not reviewed.
     """
 
     def __init__(
@@ -72,7 +75,9 @@ class Logic:
         )
         self.session = Session(worker, self._dispatch, writer)
         self.images = ImageRegistry(self.session)
-        self.adapter = SceneAdapter(self.images, queue, host or HeadlessHost())
+        host = host or HeadlessHost()
+        self.adapter = SceneAdapter(self.images, queue, host)
+        self.others = OtherSegmentations(self.images, host)
         self.presenter = Presenter(self.session, self.adapter, self.preferences)
         self.session.subscribe(self._on_event)
 
@@ -140,9 +145,11 @@ class Logic:
         for scene_image in self.images.opened:
             segment_edits.report(self.session, scene_image, all_frames=False)
             segment_edits.report_saved(self.session, scene_image)
+        self.others.report()
 
     def close(self) -> None:
         """Close all images, write what was accepted and end the child process."""
+        self.others.close()
         self.images.close()
         self.queue.closed = True
         self.session.close()

@@ -110,7 +110,9 @@ class Widget:
         self.segment = SegmentPanel(self._add_page("Segment"), self)
         self.cine = CinePanel(self._add_page("Cine"), self)
         self.review = ReviewPanel(self._add_page("Review"), self)
-        self.measures = MeasuresPanel(self._add_page("Measures"), self)
+        self.measures = MeasuresPanel(
+            self._add_page("Measures"), self, lambda: self._load_ui("UI/Report.ui")
+        )
         self.shortcuts = Shortcuts(self.review.ui.editor, self.review.on_undo)
         self.learn = LearnPanel(self._add_page("Learn"), self, self.segment, self.install)
         self.board.subscribe(lambda: self.segment.show_message(self.board.shown))
@@ -237,12 +239,11 @@ class Widget:
         return self.review.ui.editor if self._started else None
 
     def notify(self, message: Message) -> None:
-        """Show a message at the top; a passing hint is shown in Slicer's status bar."""
+        """Show a message in Slicer's status bar and, unless it is a passing hint, at the top."""
         from napari_flomo.session import Until
 
-        if message.until is Until.MOMENT:
-            slicer.util.showStatusMessage(message.text, HINT_MS)
-        else:
+        slicer.util.showStatusMessage(message.text, HINT_MS)
+        if message.until is not Until.MOMENT:
             self.board.choose(self._chosen_key())  # it may have been opened since
             self.board.post(message)
 
