@@ -48,7 +48,7 @@ def measures_page(report: Report) -> Figure:
     _draw_table(figure.add_axes((0.08, 0.66, 0.84, 0.22)), report)
     frames = len({one.frame for one in report.measures.structures})
     bullseyes = 0.42
-    if len(report.labels) == 1 and frames > 1:
+    if len(report.labels) == 1 and frames > 2:  # two points are no curve
         _draw_curves(figure.add_axes((0.1, 0.46, 0.8, 0.17)), report)
         bullseyes = 0.19
     _draw_wall(figure, report, bullseyes)

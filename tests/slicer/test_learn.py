@@ -70,6 +70,16 @@ def test_train_promote_and_roll_back(driver, tmp_path):
     assert segment.model == DEFAULT_MODEL
 
 
+def test_the_alias_of_the_reader(driver):
+    """It goes into the corrections that are stored; one that is not valid is put back."""
+    edit, preferences = driver.panel.learn.ui.readerEdit, driver.panel.logic.preferences
+    assert edit.text == preferences.reader == "reader"
+    for typed, kept in (("anna", "anna"), ("Dr. Anna!", "anna")):
+        edit.wrapped.setText(typed)
+        edit.wrapped.editingFinished.emit()
+        assert edit.text == preferences.reader == kept
+
+
 def test_refused_model_cannot_be_used(driver, tmp_path):
     ui = driver.panel.learn.ui
     set_training(driver, tmp_path, verdict="refused")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from FLoMoSegmentationLib import compat, installer, parameters, progress_bar
 from FLoMoSegmentationLib.panels.base import Panel
 from FLoMoSegmentationLib.worker_process import make_worker
+from napari_flomo.errors import FlomoError
 from napari_flomo.session import CorrectionKept, Event, messages
 from napari_flomo.session.learning import FinetuneConfig, Learning
 
@@ -49,6 +50,9 @@ class LearnPanel(Panel):
         )
         self.settings: str | None = None
         preferences = host.logic.preferences
+        ui.readerEdit.setText(preferences.reader)
+        ui.readerEdit.setToolTip(messages.ALIAS_TIP)
+        ui.readerEdit.connect("editingFinished()", self.on_alias)
         ui.replayFolder.setCurrentPath(preferences.replay)
         ui.referenceFolder.setCurrentPath(preferences.reference)
         for button, (title, tip) in (
@@ -106,6 +110,15 @@ class LearnPanel(Panel):
         """Check whether there are enough corrections when the section is opened."""
         if opened:
             self._change(lambda: self.learning.check(self.base))
+
+    def on_alias(self) -> None:
+        """Use another alias for the corrections that are stored from now on."""
+        preferences = self.host.logic.preferences
+        try:
+            preferences.reader = str(self.ui.readerEdit.text).strip()
+        except FlomoError as error:
+            self.host.say(str(error), "error")
+        self.ui.readerEdit.setText(preferences.reader)
 
     def on_train(self, _checked: bool = False) -> None:
         """Fine-tune the model in use on the accepted slices."""
