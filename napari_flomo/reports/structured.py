@@ -35,6 +35,12 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 SERIES_NUMBER = 9001
+_MODALITIES = {
+    "1.2.840.10008.5.1.4.1.1.2": "CT",
+    "1.2.840.10008.5.1.4.1.1.2.1": "CT",  # enhanced
+    "1.2.840.10008.5.1.4.1.1.4": "MR",
+    "1.2.840.10008.5.1.4.1.1.4.1": "MR",  # enhanced
+}
 MANUFACTURER = "napari-flomo"
 
 
@@ -173,7 +179,7 @@ def _make(report: Report, objects: Objects) -> Dataset:
     )
     from pydicom.sr.codedict import codes
 
-    modality = (report.images[0].modality if report.images else None) or ""
+    modality = _modality(objects)
     groups = MeasurementGroups(report, objects, modality)
     content = MeasurementReport(
         observation_context=_observer(),
@@ -202,6 +208,15 @@ def _make(report: Report, objects: Objects) -> Dataset:
         series_description=f"Measurements by {MANUFACTURER}",
         is_complete=True,
     )
+
+
+def _modality(objects: Objects) -> str:
+    """Return ``"MR"`` or ``"CT"`` by the class of the images, "" for others."""
+    for dataset in (one for some in objects.values() for one in some):
+        for series in dataset.get("ReferencedSeriesSequence") or ():
+            for image in series.ReferencedInstanceSequence:
+                return _MODALITIES.get(str(image.ReferencedSOPClassUID), "")
+    return ""
 
 
 def _observer() -> Any:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from helpers import add_volume
 
 pytest.importorskip("PySide6.QtUiTools", reason="the panels need PySide6")
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
+import slicer
 import widget_stubs
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
+
+from napari_flomo.volumes import read
 
 
 @pytest.fixture
@@ -57,6 +61,58 @@ def test_saved_and_copied(driver, report, tmp_path, monkeypatch):
     assert QApplication.clipboard().text() == text_of(report)
     ui.copyTableButton.click()
     assert QApplication.clipboard().text().startswith("measure\tvalue\tunit")
+
+
+class DicomDatabase:
+    """Stands for Slicer's ctkDICOMDatabase, which slicer-core lacks, with one series."""
+
+    def __init__(self, files, series):
+        self.files, self.series = files, series
+
+    def fileForInstance(self, uid):
+        return self.files.get(uid, "")
+
+    def filesForSeries(self, uid):
+        return list(self.files.values()) if uid == self.series else []
+
+
+@pytest.fixture
+def dicom_node(oblique, write_series, tmp_path, monkeypatch):
+    """A volume node of a DICOM series in the database, and the UIDs of its images."""
+    pydicom = pytest.importorskip("pydicom", reason="pydicom is not installed")
+    write_series(tmp_path / "series", oblique.data[np.newaxis].astype(np.int16))
+    headers = {str(file): pydicom.dcmread(file) for file in (tmp_path / "series").iterdir()}
+    files = {str(header.SOPInstanceUID): file for file, header in headers.items()}
+    series = next(iter(headers.values())).SeriesInstanceUID
+    database = DicomDatabase(files, series)
+    monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
+    return add_volume(read(tmp_path / "series")), database
+
+
+@pytest.mark.parametrize("known_by", ["images", "series", ""])
+def test_a_structured_report_of_a_dicom_series(known_by, driver, dicom_node, tmp_path, monkeypatch):
+    """It is written with segmentations that it refers to; not for what came from elsewhere."""
+    highdicom = pytest.importorskip("highdicom", reason="highdicom is not installed")
+    node, database = dicom_node
+    if known_by == "images":
+        node.SetAttribute("DICOM.instanceUIDs", " ".join(database.files))
+    elif known_by:
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+        hierarchy.SetItemUID(hierarchy.GetItemByDataNode(node), "DICOM", database.series)
+    driver.run(node)
+    driver.click(driver.panel.measures.ui.reportButton)
+    report = driver.panel.measures.report
+    monkeypatch.setattr(widget_stubs.FileDialog, "path", str(tmp_path / "heart.dcm"))
+    report.ui.saveReportButton.click()
+    if known_by:
+        driver.wait(lambda: "Saved to" in report.ui.reportLine.text, 30)
+        content = highdicom.sr.srread(tmp_path / "heart.dcm").content
+        uid = highdicom.seg.segread(tmp_path / "heart-seg.dcm").SOPInstanceUID
+        groups = content.get_volumetric_roi_measurement_groups()
+        assert {one.referenced_segment[0].referenced_sop_instance_uid for one in groups} == {uid}
+    else:
+        assert "cannot hold a report" in report.ui.reportLine.text
+    report.dialog.close()
 
 
 def text_of(report):

@@ -176,6 +176,26 @@ def patient_token(nodes: ImageNodes) -> str:
     return ""
 
 
+def dicom_file(nodes: ImageNodes) -> str:
+    """Return a file of the DICOM series that an image was loaded from; empty for other images."""
+    database = getattr(slicer, "dicomDatabase", None)
+    if database is None:
+        return ""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    for node in (nodes.volume, nodes.sequence):
+        if node is None:
+            continue
+        instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
+        file = database.fileForInstance(instances[0]) if instances else ""
+        if not file:
+            item = hierarchy.GetItemByDataNode(node)
+            series = hierarchy.GetItemUID(item, "DICOM") if item else ""
+            file = next(iter(database.filesForSeries(series) if series else ()), "")
+        if file:
+            return str(file)
+    return ""
+
+
 def geometry_of(node: Any) -> Geometry:
     """Return the grid of a volume node, without its parent transform.
 

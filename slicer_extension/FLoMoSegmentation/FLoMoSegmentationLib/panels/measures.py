@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from FLoMoSegmentationLib.images import dicom_file
 from FLoMoSegmentationLib.panels.base import Panel
 from FLoMoSegmentationLib.panels.report import ReportDialog
 from napari_flomo.session import report_messages
@@ -51,4 +52,7 @@ class MeasuresPanel(Panel):
         if current is not None:
             logic.adapter.read_labels(current.key)
             image = logic.session.image(current.key)
-            self.report = self.attempt(lambda: ReportDialog(image, self._load_report()))
+            series = dicom_file(current.nodes)
+            self.report = self.attempt(
+                lambda: ReportDialog(image, self._load_report(), logic.queue.put, series)
+            )

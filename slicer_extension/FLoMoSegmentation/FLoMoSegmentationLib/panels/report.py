@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import qt
@@ -9,17 +10,26 @@ import slicer
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import write_all
-from napari_flomo.reports import REPORT_FORMATS, report_files, report_table, report_text
-from napari_flomo.session import messages, report_messages, report_of
+from napari_flomo.reports import (
+    REPORT_FORMATS,
+    report_files,
+    report_table,
+    report_text,
+    structured_report_paths,
+)
+from napari_flomo.segmentation import DICOM_SUFFIX
+from napari_flomo.session import messages, report_messages, report_of, save_structured_report
 from napari_flomo.volumes import with_ending
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from napari_flomo.reports import Report
     from napari_flomo.session import OpenImage
 
-_FILTERS = ";;".join(f"{ending[1:].upper()} (*{ending})" for ending in REPORT_FORMATS)
+_FILTERS = [f"{ending[1:].upper()} (*{ending})" for ending in REPORT_FORMATS]
+_STRUCTURED = f"{messages.STRUCTURED_REPORT} (*{DICOM_SUFFIX})"
 
 
 class ReportDialog:
@@ -31,6 +41,10 @@ class ReportDialog:
         A segmented image.
     dialog
         The widget of ``Report.ui``.
+    in_main_thread
+        Has a function called in Slicer's thread.
+    series
+        A file of the DICOM series that the image was loaded from; empty for others.
 
     Raises
     ------
@@ -38,8 +52,16 @@ class ReportDialog:
         If the image was not segmented.
     """
 
-    def __init__(self, image: OpenImage, dialog: Any) -> None:
-        self._name = image.name
+    def __init__(
+        self,
+        image: OpenImage,
+        dialog: Any,
+        in_main_thread: Callable[[Callable[[], None]], object],
+        series: str = "",
+    ) -> None:
+        self._image = image
+        self._in_main_thread = in_main_thread
+        self._series = series
         self._measured = report_of(image)  # takes up to a second, so once
         self.dialog = dialog
         self.ui = slicer.util.childWidgetVariables(dialog)
@@ -68,16 +90,23 @@ class ReportDialog:
     # Actions of the user
 
     def on_save(self, _checked: bool = False) -> None:
-        """Ask for a file, and save the report; PDF is used for a name without an ending."""
-        name = report_messages.file_name(self._name)
+        """Ask for a file, and save the report; PDF is used for a name without an ending.
+
+        A DICOM structured report is written in another thread, and shown when it is done.
+        """
+        filters = [*_FILTERS, _STRUCTURED] if self._series else _FILTERS
+        name = report_messages.file_name(self._image.name)
         path = qt.QFileDialog.getSaveFileName(
-            self.dialog, report_messages.SAVE_TITLE, name, _FILTERS
+            self.dialog, report_messages.SAVE_TITLE, name, ";;".join(filters)
         )
         report = self._report()
         if not path or report is None:
             return
         target = with_ending(str(path), REPORT_FORMATS[0])
         if str(target) != str(path) and not _may_replace(target):  # its name was not typed
+            return
+        if self._series and target.suffix == DICOM_SUFFIX:
+            self._save_structured(report, target)
             return
         try:
             write_all(report_files(report, [str(target)]))
@@ -93,6 +122,26 @@ class ReportDialog:
     def on_copy_table(self, _checked: bool = False) -> None:
         """Copy the measures as a table."""
         self._copy(report_table)
+
+    def _save_structured(self, report: Report, target: Path) -> None:
+        """Start to write a structured report and its segmentations."""
+        if not all(map(_may_replace, structured_report_paths(report, target)[1:])):
+            return
+        self.ui.saveReportButton.setEnabled(False)
+        self.ui.reportLine.setText(messages.WRITING_STRUCTURED_REPORT)
+
+        def done(text: str) -> None:
+            self.ui.reportLine.setText(text)
+            self.ui.saveReportButton.setEnabled(True)
+
+        def work() -> None:
+            try:
+                text = save_structured_report(self._image, report, self._series, target)
+            except FlomoError as error:
+                text = str(error)
+            self._in_main_thread(lambda: done(text))
+
+        threading.Thread(target=work, name="flomo report", daemon=True).start()
 
     def _copy(self, content: Any) -> None:
         report = self._report()
