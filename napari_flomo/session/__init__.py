@@ -71,7 +71,7 @@ from napari_flomo.session.recovery import note_of
 from napari_flomo.session.removed_labels import give_up, labels_at_risk
 from napari_flomo.session.reporting import report_of, save_structured_report
 from napari_flomo.session.review import Review, SliceIndex, SliceState
-from napari_flomo.session.review_queue import listed, progress_of
+from napari_flomo.session.review_queue import listed, progress_text
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
 from napari_flomo.session.session import Session
@@ -158,7 +158,7 @@ __all__ = [
     "listed",
     "messages",
     "note_of",
-    "progress_of",
+    "progress_text",
     "python_spawner",
     "report_messages",
     "report_of",

@@ -238,7 +238,8 @@ def slice_text(index: SliceIndex, volume: Volume) -> str:
 def taken_back_text(index: SliceIndex, volume: Volume) -> str:
     """Return the message that a slice is not accepted any more."""
     text = slice_text(index, volume)
-    return f"{text[0].upper()}{text[1:]}, is not accepted any more."
+    comma = "" if volume.n_frames == 1 else ","
+    return f"{text[0].upper()}{text[1:]}{comma} is not accepted any more."
 
 
 def problem_message(problem: Problem, on_cpu: Callable[[], object], key: str | None) -> Message:

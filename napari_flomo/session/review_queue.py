@@ -54,6 +54,12 @@ def progress_of(image: OpenImage) -> tuple[int, int]:
     return sum(review.state(index) is SliceState.ACCEPTED for index in slices), len(slices)
 
 
+def progress_text(image: OpenImage) -> str:
+    """Return `progress_of` in words."""
+    accepted, count = progress_of(image)
+    return f"{accepted} of {count} accepted"
+
+
 def _value(review: Review, index: SliceIndex, column: Column) -> tuple[float, ...]:
     """Return what a slice is sorted by."""
     if column == "slice":

@@ -16,8 +16,8 @@ from napari_flomo.session import (
     Session,
     SliceIndex,
     listed,
-    progress_of,
 )
+from napari_flomo.session.review_queue import progress_of
 from napari_flomo.volumes import Volume
 
 Make = Callable[..., Volume]

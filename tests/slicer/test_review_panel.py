@@ -56,7 +56,8 @@ def test_undo_takes_back_acceptances_strokes_and_runs(driver, reviewed):
 
 
 def test_menu_of_a_row(driver, reviewed):
-    table = driver.panel.review.ui.reviewTable
+    review = driver.panel.review.ui
+    table = review.reviewTable
     index = driver.panel.review.slices[2]
     for title, accepted in ((messages.ACCEPT[0], True), (messages.TAKE_BACK[0], False)):
         menu = driver.open_menu(table, 2)
@@ -65,6 +66,8 @@ def test_menu_of_a_row(driver, reviewed):
         assert action.text() == title
         QTest.mouseClick(menu, Qt.MouseButton.LeftButton, pos=menu.actionGeometry(action).center())
         assert reviewed.review.is_accepted(index) == accepted
+        assert review.progressLine.text == f"{int(accepted)} of 4 accepted"
+    assert review.reviewMessage.text == "Slice 4 of 4 is not accepted any more."
 
 
 def test_filters_and_order_of_a_cine(driver, reviewed_cine):

@@ -22,7 +22,7 @@ from napari_flomo.session import (
     RunFinished,
     SliceIndex,
     messages,
-    progress_of,
+    progress_text,
     report_messages,
 )
 from napari_flomo.volumes import suffix_of
@@ -133,8 +133,7 @@ class ReviewPanel(Panel):
         if image is None or review is None:
             title = "Nothing to review yet: segment an image first."
         else:
-            accepted, count = progress_of(image)
-            title = f"{accepted} of {count} accepted: {image.name}"
+            title = f"{progress_text(image)}: {image.name}"
         self.title.setText(title)
         self.title.setToolTip(title)
         self.list.show_review(image)

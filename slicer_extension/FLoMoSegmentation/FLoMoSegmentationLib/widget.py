@@ -115,7 +115,6 @@ class Widget:
         )
         self.shortcuts = Shortcuts(self.review.ui.editor, self.review.on_undo)
         self.learn = LearnPanel(self._add_page("Learn"), self, self.segment, self.install)
-        self.board.subscribe(lambda: self.segment.show_message(self.board.shown))
         self._started = True
         self.studies = StudiesPanel(page_of_studies, self)
         self.layout.addWidget(qt.QLabel(messages.DISCLAIMER))

@@ -10,6 +10,7 @@ import slicer
 
 from FLoMoSegmentationLib import segment_edits, slice_views
 from FLoMoSegmentationLib.panels.base import Panel
+from FLoMoSegmentationLib.panels.message_line import MessageLine
 from FLoMoSegmentationLib.panels.queue import QueuePanel
 from FLoMoSegmentationLib.panels.uncertainty import UncertaintyPanel
 from napari_flomo.session import (
@@ -21,6 +22,7 @@ from napari_flomo.session import (
     SliceIndex,
     listed,
     messages,
+    progress_text,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class ReviewPanel(Panel):
         ui.contours.setChecked(host.logic.presenter.contours)
         ui.contours.connect("toggled(bool)", host.logic.presenter.show_contours)
         self.queue = QueuePanel(ui, host)
+        self.message = MessageLine(ui.reviewMessage, ui.reviewMessageButton, host.board)
         ui.nextButton.connect("clicked(bool)", self.on_next)
         ui.previousButton.connect("clicked(bool)", self.on_previous)
         ui.acceptButton.connect("pressed()", self.on_pressed)
@@ -76,12 +79,15 @@ class ReviewPanel(Panel):
         self.queue.refresh()
         review = None if current is None else self.host.logic.session.image(current.key).review
         self.update_accept_button()
+        self.ui.progressLine.setVisible(review is not None)
         if current is None or review is None:
             self.slices = ()
             table.setRowCount(0)
             self.show_flags((), False)
             return
-        self.slices = listed(self.host.logic.session.image(current.key))
+        image = self.host.logic.session.image(current.key)
+        self.ui.progressLine.setText(progress_text(image))
+        self.slices = listed(image)
         table.setRowCount(len(self.slices))
         for row, index in enumerate(self.slices):
             texts = messages.review_row(review, index, current.nodes.n_frames > 1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from FLoMoSegmentationLib import parameters, progress_bar, slice_axis
 from FLoMoSegmentationLib.images import FILL_ATTRIBUTE, image_nodes
 from FLoMoSegmentationLib.panels.base import Panel
+from FLoMoSegmentationLib.panels.message_line import MessageLine
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import in_use, info, list_models
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from FLoMoSegmentationLib.images import ImageNodes
     from FLoMoSegmentationLib.panels.base import PanelHost
 
-STYLES = {"info": "", "warning": "color: #b45309", "error": "color: #dc2626"}
-"""Style sheet of a message by its level."""
-
 
 class SegmentPanel(Panel):
     """Choices, Segment, Cancel and messages."""
@@ -34,7 +32,6 @@ class SegmentPanel(Panel):
     def __init__(self, ui: Any, host: PanelHost) -> None:
         super().__init__(ui, host)
         self._updating = False
-        self._message: Message | None = None
         self._waiting: tuple[Run, ...] = ()
         for title, name, _tip in messages.DEVICES:
             ui.deviceBox.addItem(title, name)
@@ -56,11 +53,10 @@ class SegmentPanel(Panel):
         ui.segmentButton.connect("clicked(bool)", self.on_segment)
         ui.cancelButton.connect("clicked(bool)", self.on_cancel)
         ui.cancelWaitingButton.connect("clicked(bool)", self.on_cancel_waiting)
-        ui.messageButton.connect("clicked(bool)", self.on_message_button)
+        self.message = MessageLine(ui.message, ui.messageButton, host.board)
         host.logic.session.subscribe(self.on_event)
         self.show_running(None)
         self.fill_queue()
-        self.show_message(None)
 
     def fill_models(self) -> None:
         """List the models that are installed or can be downloaded."""
@@ -199,13 +195,6 @@ class SegmentPanel(Panel):
         if self._waiting:
             self._waiting[self.ui.queueList.currentRow].cancel()
 
-    def on_message_button(self, _checked: bool = False) -> None:
-        """Do what the message offers."""
-        message = self._message
-        if message is not None:
-            self.host.board.dismiss(message)
-            message.choices[0].action()
-
     # Runs and messages
 
     def on_event(self, event: Event) -> None:
@@ -248,15 +237,3 @@ class SegmentPanel(Panel):
     def say(self, text: str, level: str = "info") -> None:
         """Show one sentence until the next action of the user."""
         self.host.board.post(Message(text, level))
-
-    def show_message(self, message: Message | None) -> None:
-        """Show a message with its first choice; None for no message."""
-        self._message = message
-        offer = None if message is None else next(iter(message.choices), None)
-        self.ui.message.setText("" if message is None else message.text)
-        self.ui.message.setStyleSheet("" if message is None else STYLES[message.level])
-        self.ui.message.setVisible(message is not None)
-        self.ui.messageButton.setVisible(offer is not None)
-        if offer is not None:
-            self.ui.messageButton.setText(offer.title)
-            self.ui.messageButton.setToolTip(offer.tip)
