@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.util
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from napari_flomo.cohorts.config import FORMATS, CohortConfig, StudyTask
 from napari_flomo.cohorts.executor import Executor, InProcessExecutor, Outcome
@@ -18,7 +20,7 @@ from napari_flomo.cohorts.study_result import StudyResult
 from napari_flomo.cohorts.study_runner import WorkerConfig, failed_result, without_paths
 from napari_flomo.cohorts.table import write_table
 from napari_flomo.errors import FlomoError, reason_of
-from napari_flomo.models import load_card
+from napari_flomo.models import Family, ModelCard, load_card, locate
 from napari_flomo.progress import Progress, ProgressCallback
 from napari_flomo.volumes import OnSkip, Study, StudyFilter, find_studies
 
@@ -66,6 +68,7 @@ def segment_cohort(
     config: CohortConfig,
     model: Path,
     *,
+    members: Family | None = None,
     study_filter: StudyFilter | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
@@ -84,6 +87,8 @@ def segment_cohort(
         Folders and settings. The input folder and the results folder must differ.
     model
         Folder of the model, see `napari_flomo.models.locate`.
+    members
+        The family of which ``model`` is the parent: the image of each study chooses one of them.
     study_filter
         Which studies; by default all that suit the model's kind of input.
     workers
@@ -109,7 +114,8 @@ def segment_cohort(
     card = load_card(model)
     files = _files(model)
     study_filter = replace(study_filter or StudyFilter(), kind=card.input_kind)
-    identity = {"name": card.name, "card_sha256": card.card_hash, "weights_sha256": card.sha256}
+    specialists = _specialists(members)
+    identity = _identity(card, specialists)
     studies = list(find_studies(config.root, study_filter, on_skip))
     if not studies:
         raise FlomoError(
@@ -121,7 +127,7 @@ def segment_cohort(
         config = begin_run(config, identity, again)
         manifest = CohortManifest.open_for_append(config.out)
         todo = list(_tasks(studies, manifest, config))
-        worker_config = WorkerConfig(config, files, share=len(todo))
+        worker_config = WorkerConfig(config, files, len(todo), members, specialists)
         run = _Run(config, manifest, len(todo), progress)
         start = time.monotonic()
         if todo:
@@ -270,6 +276,24 @@ def _files(model: Path) -> dict[str, bytes]:
         raise FlomoError(
             f"The model in {model} cannot be read: {reason_of(error)}; download it again."
         ) from error
+
+
+def _specialists(members: Family | None) -> dict[str, dict[str, bytes]]:
+    """Read the files of the specialists of a family."""
+    names = () if members is None else (one.name for one in members.specialists)
+    return {name: _files(locate(name)) for name in names}
+
+
+def _identity(card: ModelCard, specialists: Mapping[str, Mapping[str, bytes]]) -> dict[str, Any]:
+    """Return what results depend on: the model, and all that an image may choose instead."""
+    known = {"name": card.name, "card_sha256": card.card_hash, "weights_sha256": card.sha256}
+    if not specialists:
+        return known
+    hashes = {
+        name: hashlib.sha256(b"".join(files.values())).hexdigest()
+        for name, files in specialists.items()
+    }
+    return {**known, "specialists": hashes}
 
 
 def _make_parents(folder: Path) -> None:

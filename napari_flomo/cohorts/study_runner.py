@@ -6,7 +6,7 @@ import contextlib
 import tempfile
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,8 @@ from napari_flomo.files import make_folder
 from napari_flomo.volumes import Study, stamp_of
 
 if TYPE_CHECKING:
-    from napari_flomo.segmentation import Segmentation, Segmenter
+    from napari_flomo.models import Family
+    from napari_flomo.segmentation import ModelChoice, Segmentation, Segmenter
     from napari_flomo.volumes import Volume
 
 WORTH_MEASURING_SECONDS = 60.0
@@ -32,12 +33,15 @@ class WorkerConfig:
     """Settings that a worker process needs; can be sent to another computer.
 
     ``model`` holds the files of the model by name: workers load these and download nothing.
-    ``share`` is the approximate number of studies per worker.
+    ``share`` is the approximate number of studies per worker. With a ``family`` the image of each
+    study chooses the model, and ``specialists`` holds the files of each by name.
     """
 
     config: CohortConfig
     model: Mapping[str, bytes]
     share: float = 1.0
+    family: Family | None = None
+    specialists: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
 
 
 class StudyRunner:
@@ -51,6 +55,7 @@ class StudyRunner:
         self._config = worker_config.config
         self._device = device or worker_config.config.device
         self._segmenter: Segmenter | None = None
+        self._specialists: dict[str, Segmenter | FlomoError] = {}
         self._loading = threading.Lock()
         self._computing = threading.Lock()  # the segmenter is not thread-safe
         self._stopped = threading.Event()
@@ -58,18 +63,19 @@ class StudyRunner:
 
     def load(self) -> None:
         """Load the network now instead of with the first study."""
+        with self._loading:
+            if self._segmenter is None:
+                keep_freed_memory()
+                self._segmenter = self._loaded(self._worker_config.model)
+
+    def _loaded(self, files: Mapping[str, bytes]) -> Segmenter:
+        """Load a network from the content of its files."""
         from napari_flomo.segmentation import Segmenter
 
-        with self._loading:
-            if self._segmenter is not None:
-                return
-            keep_freed_memory()
-            with tempfile.TemporaryDirectory(prefix="flomo-") as folder:
-                for name, content in self._worker_config.model.items():
-                    (Path(folder) / name).write_bytes(content)
-                self._segmenter = Segmenter.from_pretrained(
-                    Path(folder), self._device, self._config.engine
-                )
+        with tempfile.TemporaryDirectory(prefix="flomo-") as folder:
+            for name, content in files.items():
+                (Path(folder) / name).write_bytes(content)
+            return Segmenter.from_pretrained(Path(folder), self._device, self._config.engine)
 
     def stop(self) -> None:
         """Let the current study, and all further ones, raise `Cancelled` soon."""
@@ -116,7 +122,8 @@ class StudyRunner:
         segmentation = self._segment(volume)
         computed = perf_counter()
         self._settle(computed - opened)
-        warnings = list(implausible(segmentation.labels, segmentation.card))
+        problems = segmentation.manifest.get("choice", {}).get("problems", ())
+        warnings = [*problems, *implausible(segmentation.labels, segmentation.card)]
         outputs = config.outputs(study.id)
         self._save(segmentation, outputs)
         saved = perf_counter()
@@ -149,14 +156,38 @@ class StudyRunner:
         )
 
     def _segment(self, volume: Volume) -> Segmentation:
-        assert self._segmenter is not None
         with self._computing:
-            return self._segmenter.segment(
+            segmenter, choice = self._choose(volume)
+            segmentation = segmenter.segment(
                 volume,
                 cancelled=self._stopped.is_set,
                 keep_probabilities=self._config.probabilities,
                 mirrored=self._config.mirrored,
             )
+        return segmentation if choice is None else choice.noted(segmentation)
+
+    def _choose(self, volume: Volume) -> tuple[Segmenter, ModelChoice | None]:
+        """Return the segmenter for an image, and why it; None if there is no choice."""
+        from napari_flomo.segmentation import choose_member, fallen_back
+
+        assert self._segmenter is not None
+        members = self._worker_config.family
+        if members is None:
+            return self._segmenter, None
+        choice = choose_member(volume, members, self._segmenter.card)
+        if choice.model == members.parent:
+            return self._segmenter, choice
+        if choice.model not in self._specialists:
+            try:
+                found = self._loaded(self._worker_config.specialists[choice.model])
+            except FlomoError as error:
+                self._specialists[choice.model] = error
+            else:
+                self._specialists[choice.model] = found
+        specialist = self._specialists[choice.model]
+        if isinstance(specialist, FlomoError):
+            return self._segmenter, fallen_back(choice, members, str(specialist))
+        return specialist, choice
 
     def _settle(self, seconds: float) -> None:
         """After the first study, find the fastest engine if much work remains."""

@@ -79,7 +79,7 @@ def run_list(args: argparse.Namespace) -> int:
     width = max((len(state.name) for state in states), default=0)
     for state in states:
         size = "" if state.size is None else _bytes(state.size)
-        standing = f"{state.place}, {state.state}" if state.state else state.place
+        standing = ", ".join(filter(None, (state.place, state.state, state.title)))
         origin = f" (from {state.parent})" if state.parent else ""
         line = f"{state.name:{width}}  {standing:17}  {size:>8}  {state.summary}{origin}"
         print(line.rstrip())
@@ -154,6 +154,7 @@ def run_remove(args: argparse.Namespace) -> int:
 def run_promote(args: argparse.Namespace) -> int:
     """Use a tuned model in place of its parent."""
     from napari_flomo.models import install_candidate, promote
+    from napari_flomo.session import promoted_text
 
     given = Path(args.model).expanduser()
     name = install_candidate(given) if given.is_dir() else args.model
@@ -161,7 +162,7 @@ def run_promote(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"base": base, "in_use": name})
     else:
-        print(f"{name} is now used for {base}; undo this with: flomo models rollback {base}")
+        print(f"{promoted_text(name)} Undo this with: flomo models rollback {base}")
     return 0
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import Cancelled
 from napari_flomo.progress import ProgressCallback, progress_bar
+
+if TYPE_CHECKING:
+    from napari_flomo.models import Family
 
 LARGEST_INDEX = 99_999
 
@@ -56,13 +60,25 @@ def model_folder(model: str | None, quiet: bool) -> Path:
     """Return the folder of a model; download it with a progress bar if needed.
 
     ``model`` is a name, folder or address; None means the default model, or the one that was
-    promoted for it. Raises `Cancelled` on an interruption, and `FlomoError` if the model does not
-    exist or cannot be downloaded.
+    promoted for it and is no specialist. Raises `Cancelled` on an interruption, and `FlomoError`
+    if the model does not exist or cannot be downloaded.
     """
-    from napari_flomo.models import in_use, locate
+    from napari_flomo.models import AUTOMATIC, locate
 
     with download_progress(quiet) as progress:
-        return locate(in_use(DEFAULT_MODEL) if model is None else model, progress)
+        return locate(AUTOMATIC if model is None else model, progress)
+
+
+def default_family(model: str | None) -> Family | None:
+    """Return the family of which each image chooses a member; None if a model was named."""
+    from napari_flomo.models import AUTOMATIC, family
+
+    if model not in (None, AUTOMATIC):
+        return None
+    members = family(DEFAULT_MODEL)
+    for problem in members.problems:
+        print(f"Warning: {problem}", file=sys.stderr)
+    return members if members.specialists else None
 
 
 @contextmanager

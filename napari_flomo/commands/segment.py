@@ -48,8 +48,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--model",
         metavar="NAME|FOLDER|hf:ORG/NAME",
         help="name of a model, a folder with its card, or a repository of the Hugging Face Hub, "
-        f"name and repository also with @REVISION (default: {DEFAULT_MODEL}, or the tuned model "
-        "that was promoted for it)",
+        f"name and repository also with @REVISION (default: {DEFAULT_MODEL}, the tuned model "
+        "that was promoted for it, or the specialist that the image chooses)",
     )
     add_computing(parser)
     parser.add_argument(
@@ -95,13 +95,16 @@ def run(args: argparse.Namespace) -> int:
     _check_maps(args.maps)
     _check(args.input, outputs)
     from napari_flomo.progress import progress_bar
-    from napari_flomo.segmentation import DEFAULT_MAPS, Segmenter, passes_of
+    from napari_flomo.segmentation import DEFAULT_MAPS, Segmenter, choose_model, passes_of
     from napari_flomo.volumes import read
 
     volume = read(args.input, series=args.series, slice_axis=args.slice_axis, fill=True)
     for note in volume.notes:
         print(f"Note: {note}", file=sys.stderr)
-    folder = model_folder(args.model, args.quiet)
+    choice = choose_model(volume, args.model)
+    for problem in choice.problems:
+        print(f"Warning: {problem}", file=sys.stderr)
+    folder = model_folder(choice.model, args.quiet)
     segmenter = Segmenter.from_pretrained(folder, device=args.device, engine=args.engine)
     if args.dicom_seg is not None:
         from napari_flomo.segmentation import check_usable
@@ -120,6 +123,7 @@ def run(args: argparse.Namespace) -> int:
             maps=names,
             mirrored=args.mirrored,
         )
+    segmentation = choice.noted(segmentation)
     objects = _dicom_seg(args, segmentation)
     segmentation.save(
         args.output,
@@ -264,8 +268,12 @@ def _heart_lines(heart: HeartMeasures) -> list[str]:
 def _summary(
     outputs: dict[str, str], segmentation: Segmentation, structures: list[StructureVolume]
 ) -> list[str]:
-    """Return the lines of the summary: the files and the size of every structure."""
+    """Return the lines of the summary: files, model and the size of every structure."""
+    from napari_flomo.session import choice_text
+
     lines = [f"Wrote the {content} to {path}" for content, path in outputs.items()]
+    if (chosen := choice_text(segmentation.manifest)) is not None:
+        lines.append(chosen)
     if segmentation.manifest["skipped"]["slices"]:
         lines.append("In the chosen slices only:")
     several = segmentation.labels.n_frames > 1

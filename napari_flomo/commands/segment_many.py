@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_flomo import DEFAULT_MODEL
-from napari_flomo.commands.options import add_computing, add_slice_axis, model_folder
+from napari_flomo.commands.options import (
+    add_computing,
+    add_slice_axis,
+    default_family,
+    model_folder,
+)
 from napari_flomo.commands.report import print_json
 from napari_flomo.errors import Cancelled
 
@@ -135,6 +140,7 @@ def run(args: argparse.Namespace) -> int:
             summary = segment_cohort(
                 config,
                 folder,
+                members=default_family(args.model),
                 study_filter=study_filter,
                 workers=args.workers,
                 scheduler=args.scheduler,

@@ -74,14 +74,20 @@ _warm_models = WarmModels()
 def segment(arguments: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
     """Segment a volume with the same `Segmenter` as the command line.
 
-    Arguments: ``volume`` (from `pack_volume`), ``model``, ``device``, ``slices``, ``frames`` (lists
-    or null), ``maps`` (names, or null for entropy alone), ``mirrored``. Result: of
-    `pack_segmentation`.
+    Arguments: ``volume`` (from `pack_volume`), ``model`` (see `choose_model`), ``device``,
+    ``slices``, ``frames`` (lists or null), ``maps`` (names, or null for entropy alone),
+    ``mirrored``. Result: of `pack_segmentation`.
     """
-    from napari_flomo.segmentation import DEFAULT_MAPS, pack_segmentation, unpack_volume
+    from napari_flomo.segmentation import (
+        DEFAULT_MAPS,
+        choose_model,
+        pack_segmentation,
+        unpack_volume,
+    )
 
     volume = unpack_volume(context.folder, arguments["volume"])
-    folder = _locate(arguments["model"], context)
+    choice = choose_model(volume, arguments["model"])
+    folder = _locate(choice.model, context)
     context.progress(Progress(message="Loading the model"))
     try:
         segmenter = _warm_models.get(folder, arguments.get("device", "auto"))
@@ -101,7 +107,7 @@ def segment(arguments: Mapping[str, Any], context: Context) -> Mapping[str, Any]
         if out_of_gpu_memory(error):
             _warm_models.clear()  # else the GPU stays full and the next attempt fails, too
         raise
-    return pack_segmentation(context.folder, segmentation)
+    return pack_segmentation(context.folder, choice.noted(segmentation))
 
 
 def pull(arguments: Mapping[str, Any], context: Context) -> Mapping[str, Any]:

@@ -16,11 +16,19 @@ from napari_flomo.models.card import (
     Preprocessing,
     card_text,
 )
+from napari_flomo.models.family import (
+    AUTOMATIC,
+    Family,
+    Specialist,
+    default_model,
+    family,
+    in_use,
+)
 from napari_flomo.models.index import available
 from napari_flomo.models.listing import ModelState, info, list_models
 from napari_flomo.models.loading import build_network, save_model
 from napari_flomo.models.pinned import PinnedFile, download_pinned_file
-from napari_flomo.models.promotion import base_of, in_use, parent_of, promote, rollback
+from napari_flomo.models.promotion import base_of, parent_of, promote, rollback
 from napari_flomo.models.promotion_file import Promotion, promoted_for, promotions
 from napari_flomo.models.publish import PublishedModel, push
 from napari_flomo.models.readme import flatten
@@ -38,10 +46,12 @@ from napari_flomo.models.tuned import GATE_FOLDER, install_candidate
 from napari_flomo.paths import cache_folder
 
 __all__ = [
+    "AUTOMATIC",
     "CARD_FILE",
     "GATE_FOLDER",
     "WEIGHTS_FILE",
     "Concept",
+    "Family",
     "IntensityRule",
     "Label",
     "ModelCard",
@@ -51,13 +61,16 @@ __all__ = [
     "Promotion",
     "PublishedModel",
     "Signature",
+    "Specialist",
     "VerificationResult",
     "available",
     "base_of",
     "build_network",
     "cache_folder",
     "card_text",
+    "default_model",
     "download_pinned_file",
+    "family",
     "flatten",
     "in_use",
     "info",

@@ -10,6 +10,7 @@ from pathlib import Path
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import cache, index, promotion, registry, tuned
 from napari_flomo.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard, read_card
+from napari_flomo.models.family import family
 from napari_flomo.models.index import IndexEntry
 from napari_flomo.models.promotion_file import read_promotions, tuned_folder
 
@@ -36,9 +37,12 @@ class ModelState:
         Size of its files in bytes, or None if unknown.
     state
         ``"in use"``: promoted and used for its base model; ``"replaced"``: a promoted model is used
-        instead; ``"candidate"``: tuned, not promoted. Empty if none of this applies.
+        instead; ``"specialist"``: used for images like those that it was tuned with;
+        ``"candidate"``: tuned, not promoted. Empty if none of this applies.
     parent
         Name of the model that it was tuned from, or None.
+    title
+        What the images of a specialist are, if known.
     """
 
     name: str
@@ -49,6 +53,7 @@ class ModelState:
     size: int | None = None
     state: str = ""
     parent: str | None = None
+    title: str = ""
 
 
 def list_models() -> list[ModelState]:
@@ -119,13 +124,14 @@ def _downloaded_state(folder: Path, origin: cache.Origin) -> ModelState:
 
 def _tuned_state(name: str, promoted: Mapping[str, str]) -> ModelState:
     folder = tuned_folder() / name
-    parent = None
+    summary, parent, title = "", None, ""
     with suppress(FlomoError):  # damaged models are listed, too, so that they can be removed
-        parent = promotion.parent_of(read_card(folder / CARD_FILE))[0] or None
+        card = read_card(folder / CARD_FILE)
+        summary, title = card.summary, "" if card.signature is None else card.signature.title
+        parent = promotion.parent_of(card)[0] or None
     state = promoted.get(name, "candidate")
-    return ModelState(
-        name, _summary(folder), "tuned", None, folder, _size_of(folder), state, parent
-    )
+    size = _size_of(folder)
+    return ModelState(name, summary, "tuned", None, folder, size, state, parent, title)
 
 
 def _promotion_states() -> dict[str, str]:
@@ -136,9 +142,10 @@ def _promotion_states() -> dict[str, str]:
         return {}  # in_use logs what is wrong with the file
     states = {}
     for base, stack in stacks.items():
-        current = promotion.in_use(base)
+        members = family(base)
         for name in (base, *(promoted.name for promoted in stack)):
-            states[name] = "in use" if name == current else "replaced"
+            states[name] = "in use" if name == members.parent else "replaced"
+        states |= {one.name: "specialist" for one in members.specialists}
     return states
 
 

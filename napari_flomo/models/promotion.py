@@ -1,59 +1,31 @@
-"""Which model is in use for a base model: promote tuned models, and undo promotions.
+"""Promote tuned models, and undo promotions.
 
-Promotions of a base model form a stack. An explicit name always means exactly that model; `in_use`
-returns the default.
+Promotions of a base model form a stack. A model without signature replaces its parent, one with a
+signature becomes a specialist beside it, see `napari_flomo.models.family`. An explicit name always
+means exactly that model.
 """
 
 from __future__ import annotations
 
-import logging
 from datetime import UTC, datetime
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import registry, tuned
 from napari_flomo.models.card import CARD_FILE, ModelCard, read_card
+from napari_flomo.models.family import Family, family, in_use, verify_promoted
 from napari_flomo.models.promotion_file import (
     Promotion,
     promoted_for,
-    promotions,
     read_promotions,
     write_promotions,
 )
 
-_LOG = logging.getLogger(__name__)
-
-
-def in_use(base: str) -> str:
-    """Return the model that is in use for a base model.
-
-    Parameters
-    ----------
-    base
-        Name of the base model, such as ``"flomo-b0-acdc"``.
-
-    Returns
-    -------
-    str
-        The model that was promoted last. A damaged or missing one is skipped with a warning in the
-        log; without any promotion it is the base model.
-    """
-    try:
-        stack = promotions(base)
-    except FlomoError as error:
-        _LOG.warning("%s Until then %s is used.", error, base)
-        return base
-    for promotion in reversed(stack):
-        try:
-            _verify(promotion)
-        except FlomoError as error:
-            _LOG.warning("%s is not used: %s", promotion.name, error)
-            continue
-        return promotion.name
-    return base
-
 
 def promote(name: str, *, despite_gate: bool = False) -> str:
-    """Use a candidate in place of its parent.
+    """Use a candidate: in place of its parent, or beside it for images like those it learned from.
+
+    A candidate with a signature becomes a specialist. It replaces an older specialist for images of
+    the same kind: that which it was tuned from, or that whose signature its own resembles.
 
     Parameters
     ----------
@@ -71,29 +43,40 @@ def promote(name: str, *, despite_gate: bool = False) -> str:
     ------
     FlomoError
         If there is no such candidate, it is damaged, it did not pass the gate, or its parent is not
-        the model in use now.
+        in use now.
     """
     with tuned.locked():
         card = tuned.read_verified_card(name)
         base = base_of(card)
         stacks = read_promotions()
-        current = in_use(base)
-        if current == name:
+        stack = stacks.get(base, [])
+        members = family(base)
+        if name == members.parent or name in _names(members):
             return base
-        _check_parent(card, current, stacks.get(base, []))
+        # A copy of the parent's signature says nothing about the images that were corrected.
+        specialist = card.signature not in (None, members.signature)
+        replaces = _older(card, members) if specialist else None
+        _check_parent(card, _current(card, members.parent, stack), stack)
         if not despite_gate:
             check_gate(card)
         passed = card.gate is not None and card.gate.get("verdict") == "passed"
-        today = datetime.now(UTC).date().isoformat()
-        # Models above the one in use are damaged or gone; they must not return once repaired.
-        kept = _truncate(stacks.get(base, []), current)
-        added = Promotion(name, card.sha256, today, despite_gate=despite_gate and not passed)
+        added = Promotion(
+            name,
+            card.sha256,
+            datetime.now(UTC).date().isoformat(),
+            despite_gate=despite_gate and not passed,
+            specialist=specialist,
+            replaces=replaces,
+        )
+        kept = [one for one in stack if one.name != name]
+        if not specialist:
+            kept = _without_damaged(kept, members.parent)
         write_promotions(stacks | {base: [*kept, added]})
     return base
 
 
 def rollback(base: str) -> str:
-    """Undo the last promotion.
+    """Undo the last promotion: its model, or the specialist, is no longer used.
 
     Parameters
     ----------
@@ -103,7 +86,7 @@ def rollback(base: str) -> str:
     Returns
     -------
     str
-        The model in use now.
+        The model in use now for images that suit no specialist.
 
     Raises
     ------
@@ -117,8 +100,9 @@ def rollback(base: str) -> str:
         if not stack:
             raise FlomoError(f"No model was promoted for {base}, so there is nothing to undo.")
         # A damaged model on top is not in use; removing only that one would change nothing.
-        current = in_use(base)
-        write_promotions(stacks | {base: _truncate(stack, current)[:-1]})
+        while stack and not _is_sound(stack[-1]):
+            stack = stack[:-1]
+        write_promotions(stacks | {base: stack[:-1]})
     return in_use(base)
 
 
@@ -191,14 +175,48 @@ def _sha256_of(model: str) -> str | None:
     return None if folder is None else read_card(folder / CARD_FILE).sha256
 
 
-def _verify(promotion: Promotion) -> None:
-    if tuned.read_verified_card(promotion.name).sha256 != promotion.sha256:
-        raise FlomoError(f"{promotion.name} has other weights than those that were promoted.")
+def _names(members: Family) -> set[str]:
+    return {one.name for one in members.specialists}
 
 
-def _truncate(stack: list[Promotion], name: str) -> list[Promotion]:
-    """Return a stack up to and including a model; empty if the model is the base."""
-    for index, promotion in enumerate(stack):
-        if promotion.name == name:
-            return stack[: index + 1]
-    return []
+def _current(card: ModelCard, parent: str, stack: list[Promotion]) -> str:
+    """Return the model in use that a candidate must be tuned from: the parent, or a specialist."""
+    tuned_from = parent_of(card)[0]
+    if not any(one.specialist and one.name == tuned_from for one in stack):
+        return parent
+    for one in stack:
+        if one.replaces == tuned_from:
+            tuned_from = one.name
+    return tuned_from
+
+
+def _older(card: ModelCard, members: Family) -> str | None:
+    """Return the specialist for images like those of a candidate, or None."""
+    assert card.signature is not None
+    tuned_from = parent_of(card)[0]
+    if tuned_from in _names(members):
+        return tuned_from
+    alike = {
+        one.name: distance
+        for one in members.specialists
+        if (distance := one.signature.distance_to(card.signature)) <= one.signature.limit
+    }
+    return min(alike, key=lambda name: alike[name]) if alike else None
+
+
+def _without_damaged(stack: list[Promotion], current: str) -> list[Promotion]:
+    """Return a stack without what follows the model in use but is no specialist.
+
+    Those models are damaged or gone; they must not return once repaired.
+    """
+    names = [one.name for one in stack]
+    first = names.index(current) + 1 if current in names else 0
+    return stack[:first] + [one for one in stack[first:] if one.specialist]
+
+
+def _is_sound(promotion: Promotion) -> bool:
+    try:
+        verify_promoted(promotion)
+    except FlomoError:
+        return False
+    return True

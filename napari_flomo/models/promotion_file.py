@@ -1,6 +1,7 @@
 """The folder of tuned models, and the file in it that records which were promoted.
 
-``tuned/in_use.json`` holds for each base model a stack of the models that were promoted for it.
+``tuned/in_use.json`` holds for each base model a stack of the models that were promoted for it:
+those that replaced it, and specialists.
 """
 
 from __future__ import annotations
@@ -31,12 +32,18 @@ class Promotion:
         When it was promoted, ISO date.
     despite_gate
         Whether it was promoted although it had not passed the gate.
+    specialist
+        Whether it is used only for images like those that it was tuned with.
+    replaces
+        The older specialist for such images that is no longer used, if there was one.
     """
 
     name: str
     sha256: str
     date: str = ""
     despite_gate: bool = False
+    specialist: bool = False
+    replaces: str | None = None
 
 
 @dataclass(frozen=True)

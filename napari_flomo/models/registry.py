@@ -2,6 +2,7 @@
 
 A model is named ``name`` or ``name@revision`` for one of ours, ``hf:organisation/name@revision``
 for any other on the Hub, by its name for one that was tuned on this computer, or by its folder.
+`AUTOMATIC` without an image is the parent of the default family.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import cache, hub, index, loading, tuned
 from napari_flomo.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard, read_card
 from napari_flomo.models.checksums import FilePin, bad_files, fingerprint, set_aside
+from napari_flomo.models.family import AUTOMATIC, in_use
 from napari_flomo.models.hub import HubSource
 from napari_flomo.models.promotion_file import tuned_folder
 from napari_flomo.progress import ProgressCallback
@@ -244,6 +247,8 @@ def local_folder(name: str) -> Path:
 
 def _local_model(model: str) -> Path | None:
     """Return the folder of a bundled or tuned model; these names come before all others."""
+    if model == AUTOMATIC:
+        model = in_use(DEFAULT_MODEL)
     if model in index.available():
         return index.BUNDLED / model
     return tuned.find(model)

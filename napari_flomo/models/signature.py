@@ -63,6 +63,12 @@ class Signature:
         """
         return float(self._terms(statistics)[0] ** 0.5)
 
+    def distance_to(self, other: Signature) -> float:
+        """Return the distance of the centre of another signature; infinite for another kind."""
+        if other.kind != self.kind or len(other.centre) != len(self.centre):
+            return float("inf")
+        return self.distance(other.centre)
+
     def misfit(self, statistics: ArrayLike) -> float:
         """Return the negative log likelihood per statistic, but for a constant; lower fits better.
 

@@ -40,7 +40,15 @@ from napari_flomo.segmentation.preprocessing import (
     prepare_labels,
     restore,
 )
-from napari_flomo.segmentation.routing import Nearness, Route, route
+from napari_flomo.segmentation.routing import (
+    ModelChoice,
+    Nearness,
+    Route,
+    choose_member,
+    choose_model,
+    fallen_back,
+    route,
+)
 from napari_flomo.segmentation.scores import (
     PLAUSIBLE,
     Scores,
@@ -59,6 +67,7 @@ __all__ = [
     "SIGNATURE_KIND",
     "DicomLabels",
     "MapKind",
+    "ModelChoice",
     "Nearness",
     "Plan",
     "Reorientation",
@@ -69,10 +78,13 @@ __all__ = [
     "check_input",
     "check_usable",
     "choose_device",
+    "choose_member",
+    "choose_model",
     "chosen_maps",
     "dicom_seg_files",
     "dicom_seg_objects",
     "dicom_seg_paths",
+    "fallen_back",
     "find_dicom_segs",
     "fit_signature",
     "image_signature",

@@ -45,7 +45,7 @@ PRIOR_PATIENTS = 2
 SHRINKAGE = 0.2
 """Part of the correlations that is taken away."""
 
-LIMIT = 1.5
+LIMIT = 1.4
 """Distance from which an image is a stranger, see ``docs/benchmarks/routing.md``."""
 
 _SMALL = 1e-6
@@ -89,8 +89,10 @@ def statistics(images: NDArray[np.float32]) -> NDArray[np.float64]:
     offset = np.arange(SIDE) - (SIDE - 1) / 2
     radius = np.hypot(offset[:, None], offset)
     near, wide = square[:, radius <= NEAR], square[:, radius <= WIDE]
+    around = square[:, (radius > WIDE) & (radius <= SIDE / 2)]
     values = [
         *np.percentile(near, (10, 25, 50, 75, 90)),
+        *np.percentile(around, (10, 50, 90)),
         wide.mean(),
         wide.std(),
         *_shape(wide),

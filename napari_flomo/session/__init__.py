@@ -26,6 +26,7 @@ from napari_flomo.jobs import (
 from napari_flomo.session import (
     cine_messages,
     messages,
+    model_messages,
     report_messages,
     study_messages,
     uncertainty_maps,
@@ -62,6 +63,14 @@ from napari_flomo.session.events import (
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.message_board import MessageBoard
 from napari_flomo.session.messages import Choice, Message, Until
+from napari_flomo.session.model_choice import (
+    choice_text,
+    chosen_model,
+    model_options,
+    model_text,
+    model_to_use,
+    promoted_text,
+)
 from napari_flomo.session.naming import image_name
 from napari_flomo.session.phases import has_phases, review_note
 from napari_flomo.session.preferences import Preferences
@@ -148,6 +157,8 @@ __all__ = [
     "ViewerAdapter",
     "VolumeChart",
     "Worker",
+    "choice_text",
+    "chosen_model",
     "cine_messages",
     "continue_from",
     "give_up",
@@ -157,8 +168,13 @@ __all__ = [
     "labels_at_risk",
     "listed",
     "messages",
+    "model_messages",
+    "model_options",
+    "model_text",
+    "model_to_use",
     "note_of",
     "progress_text",
+    "promoted_text",
     "python_spawner",
     "report_messages",
     "report_of",

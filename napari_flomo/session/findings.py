@@ -16,6 +16,7 @@ from napari_flomo.measures import (
 )
 from napari_flomo.session import messages
 from napari_flomo.session.image_state import OpenImage
+from napari_flomo.session.model_choice import choice_problems
 from napari_flomo.session.phases import segmented_frames
 
 _SAMPLED = 1_000_000  # voxels of a large image
@@ -44,18 +45,19 @@ def curves_of(image: OpenImage) -> tuple[VolumeCurve, ...]:
 
 
 def remarks_of(image: OpenImage) -> tuple[str, ...]:
-    """Return notes of the reader of an image, and what is implausible about its segmentation."""
+    """Return notes of the reader of an image and of its run, and what is implausible about it."""
     if image.segmentation is None:
         return image.volume.notes
+    notes = (*image.volume.notes, *choice_problems(image.segmentation.manifest))
     if not image.segmentation.labels.data.any():
         values = image.volume.data.ravel()[:: max(1, image.volume.data.size // _SAMPLED)]
         same = bool((values == values[0]).all())
-        return (*image.volume.notes, messages.ONE_VALUE if same else messages.NOTHING_FOUND)
+        return (*notes, messages.ONE_VALUE if same else messages.NOTHING_FOUND)
     _frames, whole = segmented_frames(image)
     found = implausible(
         image.segmentation.labels, image.segmentation.card, whole, complete=bool(whole)
     )
-    return (*image.volume.notes, *found)
+    return (*notes, *found)
 
 
 def flags_of(image: OpenImage) -> tuple[Flag, ...]:

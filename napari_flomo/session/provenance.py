@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ def provenance_of(image: OpenImage) -> dict[str, Any]:
     return {
         "model": card.name,
         "card_sha256": card.card_hash,
-        "card": card.to_dict(),
+        "card": replace(card, signature=None).to_dict(),  # long, and for new images only
         "structures": {str(label.code): label.name for label in card.labels[1:]},
         "slice_scores": [
             [round(float(score), 4) if np.isfinite(score) else None for score in row]

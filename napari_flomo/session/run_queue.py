@@ -12,6 +12,7 @@ from functools import partial
 
 from napari_flomo.errors import FlomoError, Problem, describe
 from napari_flomo.jobs import Job, Progress, State
+from napari_flomo.models import AUTOMATIC
 from napari_flomo.session import editing
 from napari_flomo.session.events import (
     Event,
@@ -168,7 +169,7 @@ class RunQueue:
             self._notify(RunCancelled(run))
         elif problem is None:
             if image is not None and not run.only_maps:
-                image.model = run.model or ""
+                image.model = _model_of(image, run)
             run._settle(State.DONE)
             self._notify(RunFinished(run))
         else:
@@ -189,6 +190,13 @@ def _merged(image: OpenImage, run: Run, outcome: Outcome) -> MergedResult | Prob
         return merged
     except Exception as error:  # the run must end, and the image stays as it was
         return describe(error)
+
+
+def _model_of(image: OpenImage, run: Run) -> str:
+    """Return the model of a run, which the image may have chosen."""
+    if run.model == AUTOMATIC and image.segmentation is not None:
+        return image.segmentation.card.name
+    return run.model or ""
 
 
 def _put(image: OpenImage, new: MergedResult) -> bool:

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QFileDialog, QWidget
 
-from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
-from napari_flomo.models import in_use
-from napari_flomo.session import continue_from, study_messages
+from napari_flomo.session import chosen_model, continue_from, study_messages
 from napari_flomo.volumes import READABLE
 
 if TYPE_CHECKING:
@@ -41,5 +39,5 @@ def start(viewer_state: ViewerState, path: Path) -> None:
     check_image(viewer_state)
     assert viewer_state.current is not None
     image = viewer_state.open_image(viewer_state.current)
-    model = viewer_state.preferences.model or in_use(DEFAULT_MODEL)
+    model = chosen_model(viewer_state.preferences.model)
     continue_from(viewer_state.session, viewer_state.adapter, image.key, path, model)

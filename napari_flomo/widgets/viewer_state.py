@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_flomo.session import Preferences, Presenter, Worker, messages
+from napari_flomo.session import Preferences, Presenter, Worker, messages, model_to_use
 from napari_flomo.widgets import close_guard, closing
 from napari_flomo.widgets.activity import Activity
 from napari_flomo.widgets.close_guard import CloseGuard
@@ -104,7 +104,8 @@ class ViewerState(ViewerImages):
         return self.studies
 
     def use_model(self, name: str) -> None:
-        """Segment with another model from now on."""
+        """Segment with a model that was promoted, or is in use again, from now on."""
+        name = model_to_use(name)
         self.preferences.model = name
         self.models_changed.emit(name)
 

@@ -105,3 +105,55 @@ def make_model(tmp_path: Path, card: ModelCard) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def put(card: ModelCard) -> Callable[..., Path]:
+    """Write a model folder."""
+
+    def write(folder: Path, weights: bytes, **changes: Any) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        content = replace(card, name=folder.name, sha256=sha256(weights), **changes)
+        (folder / "card.json").write_text(card_text(content))
+        (folder / "model.safetensors").write_bytes(weights)
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def base(put: Callable[..., Path], tmp_path: Path, home: Path) -> Path:
+    return put(tmp_path / "bundled" / "base", b"base")
+
+
+@pytest.fixture
+def candidate(put: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+    """Write a candidate that passed the gate, unless told otherwise."""
+
+    def write(
+        name: str,
+        parent: str = "base",
+        parent_weights: bytes = b"base",
+        verdict: str = "passed",
+        weights: str = "",
+        **changes: Any,
+    ) -> Path:
+        content, parents = (weights or name).encode(), sha256(parent_weights)
+        gate = {
+            "verdict": verdict,
+            "reasons": ["Dice on the reference fell by 0.04."],
+            "sha256": sha256(content),
+            "parent_sha256": parents,
+        }
+        changes = {"parent": f"{parent} {parents}", "gate": gate} | changes
+        folder = put(tmp_path / "out" / name, content, **changes)
+        (folder / "gate").mkdir(exist_ok=True)
+        (folder / "gate" / "report.json").write_text("{}")
+        (folder / "gate" / "secret.pkl").write_bytes(b"x")
+        return folder
+
+    return write

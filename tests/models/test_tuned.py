@@ -11,15 +11,12 @@ import logging
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import (
-    ModelCard,
     in_use,
     info,
     install_candidate,
@@ -33,62 +30,14 @@ from napari_flomo.models import (
     tuned,
     verify,
 )
-from napari_flomo.models.card import card_text
 
-pytestmark = pytest.mark.usefixtures("home")
+pytestmark = pytest.mark.usefixtures("home", "base")
 
 Make = Callable[..., Path]
 
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-@pytest.fixture
-def put(card: ModelCard) -> Make:
-    """Write a model folder."""
-
-    def write(folder: Path, weights: bytes, **changes: Any) -> Path:
-        folder.mkdir(parents=True, exist_ok=True)
-        content = replace(card, name=folder.name, sha256=sha256(weights), **changes)
-        (folder / "card.json").write_text(card_text(content))
-        (folder / "model.safetensors").write_bytes(weights)
-        return folder
-
-    return write
-
-
-@pytest.fixture(autouse=True)
-def base(put: Make, tmp_path: Path, home: Path) -> Path:
-    return put(tmp_path / "bundled" / "base", b"base")
-
-
-@pytest.fixture
-def candidate(put: Make, tmp_path: Path) -> Make:
-    """Write a candidate that passed the gate, unless told otherwise."""
-
-    def write(
-        name: str,
-        parent: str = "base",
-        parent_weights: bytes = b"base",
-        verdict: str = "passed",
-        **changes: Any,
-    ) -> Path:
-        weights, parents = name.encode(), sha256(parent_weights)
-        gate = {
-            "verdict": verdict,
-            "reasons": ["Dice on the reference fell by 0.04."],
-            "sha256": sha256(weights),
-            "parent_sha256": parents,
-        }
-        changes = {"parent": f"{parent} {parents}", "gate": gate} | changes
-        folder = put(tmp_path / "out" / name, weights, **changes)
-        (folder / "gate").mkdir(exist_ok=True)
-        (folder / "gate" / "report.json").write_text("{}")
-        (folder / "gate" / "secret.pkl").write_bytes(b"x")
-        return folder
-
-    return write
 
 
 def stack() -> list[str]:

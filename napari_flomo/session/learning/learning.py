@@ -11,7 +11,15 @@ from napari_flomo import DEFAULT_MODEL
 from napari_flomo.corrections import default_store
 from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import FinetuneConfig, Job, State, Worker
-from napari_flomo.models import base_of, in_use, promote, promoted_for, promotions, rollback
+from napari_flomo.models import (
+    AUTOMATIC,
+    base_of,
+    in_use,
+    promote,
+    promoted_for,
+    promotions,
+    rollback,
+)
 from napari_flomo.session.learning.available import (
     AvailableSlices,
     Readiness,
@@ -342,6 +350,8 @@ def _promotions_of(model: str) -> list[str]:
 
 def _root(model: str) -> str:
     """Return the base model of a tuned one; any other model itself."""
+    if model == AUTOMATIC:
+        return DEFAULT_MODEL
     try:
         return base_of(card_of(model))
     except FlomoError:

@@ -10,10 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from napari_flomo import DEFAULT_MODEL
 from napari_flomo.corrections import Journal
 from napari_flomo.errors import FlomoError, describe
-from napari_flomo.models import in_use
 from napari_flomo.session import study_messages
 from napari_flomo.session.continuing import begin_review, continue_from
 from napari_flomo.session.events import (
@@ -24,6 +22,7 @@ from napari_flomo.session.events import (
     RunFinished,
 )
 from napari_flomo.session.messages import Choice, Message
+from napari_flomo.session.model_choice import chosen_model
 from napari_flomo.session.naming import image_name
 from napari_flomo.session.observers import Observers
 from napari_flomo.session.preferences import Preferences
@@ -233,7 +232,7 @@ class Studies:
     def _offer(self, labels: Path) -> Choice:
         def accept() -> None:
             if self._key is not None:
-                model = self._preferences.model or in_use(DEFAULT_MODEL)
+                model = chosen_model(self._preferences.model)
                 continue_from(self._session, self._viewer, self._key, labels, model)
 
         title, tip = study_messages.CONTINUE

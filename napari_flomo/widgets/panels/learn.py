@@ -10,7 +10,14 @@ from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QVBoxLayout
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import list_models
-from napari_flomo.session import Choice, CorrectionKept, Message, Until, messages
+from napari_flomo.session import (
+    Choice,
+    CorrectionKept,
+    Message,
+    Until,
+    messages,
+    promoted_text,
+)
 from napari_flomo.widgets.curve_plot import CurvePlot
 from napari_flomo.widgets.delayed import delayed
 from napari_flomo.widgets.forms import make_form, set_choices
@@ -224,7 +231,7 @@ class LearnPanel(Panel):
 
     def promote(self) -> None:
         """Use the new model from now on."""
-        self._switch(self.learning.promote, messages.PROMOTED.format)
+        self._switch(self.learning.promote, promoted_text)
 
     def roll_back(self) -> None:
         """Use the previous model again."""

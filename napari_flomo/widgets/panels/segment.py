@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QRadioButton, QVBoxLayout
 
-from napari_flomo import DEFAULT_MODEL
-from napari_flomo.errors import FlomoError
-from napari_flomo.models import in_use, info, list_models
 from napari_flomo.session import (
     Choice,
     Message,
@@ -18,7 +15,10 @@ from napari_flomo.session import (
     RunFinished,
     RunProgressed,
     Until,
+    chosen_model,
     messages,
+    model_options,
+    model_text,
 )
 from napari_flomo.widgets import start_run
 from napari_flomo.widgets.forms import (
@@ -128,12 +128,7 @@ class SegmentPanel(Panel):
 
     def fill_models(self) -> None:
         """List the models again, as after a download."""
-        options = [
-            (messages.model_title(state), state.name, state.summary)
-            for state in list_models()
-            if state.place != "unpublished"
-        ]
-        set_choices(self.form.model, options, default=in_use(DEFAULT_MODEL))
+        set_choices(self.form.model, model_options(), default=chosen_model(None))
         self._show_card()
 
     def choose_model(self, name: str) -> None:
@@ -151,6 +146,7 @@ class SegmentPanel(Panel):
         else:
             show_value(images, entry.image)
             self.image_line.setText(describe(entry.image, entry.slice_axis))
+        self._show_card()
         self._refresh_geometry()
         self.review_button.setEnabled(entry is not None and entry.labels is not None)
         self._refresh_scope()
@@ -216,16 +212,13 @@ class SegmentPanel(Panel):
         self.voxel_button.setText(messages.USE_VOXEL_SIZE.format(size))
 
     def _show_card(self, _model: str = "") -> None:
-        try:
-            _state, card = info(self.model)
-        except FlomoError as error:
-            self.card_line.setText(str(error))
-        else:
-            self.card_line.setText(messages.card_text(card))
+        key, images = self.viewer_state.key, self.viewer_state.session.images
+        shown = next((image for image in images if image.key == key), None)
+        self.card_line.setText(model_text(self.model, shown))
 
     def _choose_remembered(self) -> None:
         preferences = self.viewer_state.preferences
-        self.choose_model(preferences.model or in_use(DEFAULT_MODEL))
+        self.choose_model(chosen_model(preferences.model))
         show_value(self.form.device, preferences.device)
         show_value(self.form.mirrored, preferences.mirrored)
         if preferences.warning:
@@ -260,8 +253,10 @@ class SegmentPanel(Panel):
             self.progress.show_progress(event.progress)
         elif isinstance(event, RunEvent):
             self._show_work()
-            if isinstance(event, RunFinished) and event.run.task == "pull":
-                self.fill_models()
+            if isinstance(event, RunFinished):
+                if event.run.task == "pull":
+                    self.fill_models()
+                self._show_card()
 
     def _on_models(self, name: str) -> None:
         self.fill_models()

@@ -9,7 +9,13 @@ from FLoMoSegmentationLib import compat, installer, parameters, progress_bar
 from FLoMoSegmentationLib.panels.base import Panel
 from FLoMoSegmentationLib.worker_process import make_worker
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import CorrectionKept, Event, messages
+from napari_flomo.session import (
+    CorrectionKept,
+    Event,
+    messages,
+    model_to_use,
+    promoted_text,
+)
 from napari_flomo.session.learning import FinetuneConfig, Learning
 
 if TYPE_CHECKING:
@@ -146,7 +152,7 @@ class LearnPanel(Panel):
 
     def on_promote(self, _checked: bool = False) -> None:
         """Use the new model from now on."""
-        self._switch(self.learning.promote, messages.PROMOTED.format)
+        self._switch(self.learning.promote, promoted_text)
 
     def on_rollback(self, _checked: bool = False) -> None:
         """Undo the last promotion."""
@@ -179,8 +185,9 @@ class LearnPanel(Panel):
         """Change the model that is used for segmentation."""
         model = self._change(action)
         if model:
-            parameters.change(self.host.parameter_node(), model=model)
-            self.host.logic.preferences.model = model
+            used = model_to_use(model)
+            parameters.change(self.host.parameter_node(), model=used)
+            self.host.logic.preferences.model = used
             self._segment.fill_models()
             self._segment.refresh()
             self.host.say(text(model))

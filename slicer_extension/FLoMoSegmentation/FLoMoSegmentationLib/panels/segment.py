@@ -10,14 +10,16 @@ from FLoMoSegmentationLib.panels.base import Panel
 from FLoMoSegmentationLib.panels.message_line import MessageLine
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
-from napari_flomo.models import in_use, info, list_models
 from napari_flomo.session import (
     Event,
     Message,
     Run,
     RunProgressed,
     RunStarted,
+    chosen_model,
     messages,
+    model_options,
+    model_text,
 )
 from napari_flomo.volumes import MissingValues
 
@@ -62,9 +64,8 @@ class SegmentPanel(Panel):
         """List the models that are installed or can be downloaded."""
         self._updating = True
         self.ui.modelBox.clear()
-        for state in list_models():
-            if state.place != "unpublished":
-                self.ui.modelBox.addItem(messages.model_title(state), state.name)
+        for title, name, _tip in model_options():
+            self.ui.modelBox.addItem(title, name)
         self._updating = False
 
     def refresh(self) -> None:
@@ -72,7 +73,7 @@ class SegmentPanel(Panel):
         node = self.host.parameter_node()
         chosen = parameters.read(node)
         self._updating = True
-        model = chosen.model or self.host.logic.preferences.model or in_use(DEFAULT_MODEL)
+        model = chosen.model or chosen_model(self.host.logic.preferences.model)
         index = self.ui.modelBox.findData(model)
         if index < 0 and chosen.model:  # a folder, or a model that is no longer listed
             self.ui.modelBox.addItem(chosen.model, chosen.model)
@@ -101,10 +102,14 @@ class SegmentPanel(Panel):
         if not is_cine and self.scopes["all"].checked:
             self.scopes["stack"].setChecked(True)
         self.ui.segmentButton.setEnabled(node is not None)
-        try:
-            self.ui.cardLine.setText(messages.card_text(info(self.model)[1]))
-        except FlomoError as error:
-            self.ui.cardLine.setText(str(error))
+        self.describe_model()
+
+    def describe_model(self) -> None:
+        """Describe the chosen model, and which one segmented the image."""
+        logic = self.host.logic
+        opened = logic.images.of(self.ui.imageSelector.currentNode())
+        image = None if opened is None else logic.session.image(opened.key)
+        self.ui.cardLine.setText(model_text(self.model, image))
 
     def fill_slice_axes(self, nodes: ImageNodes | None) -> None:
         """Offer the axes of an image whose slice axis is ambiguous."""
@@ -211,6 +216,7 @@ class SegmentPanel(Panel):
             progress_bar.show(self.ui.progress, event.progress)
         elif self.host.logic.session.running in (None, run):
             self.show_running(None)
+            self.describe_model()
 
     def fill_queue(self) -> None:
         """List the runs that wait, each with the number of those before it."""
