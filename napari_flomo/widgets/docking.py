@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from npe2 import PluginManager
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 PLUGIN = "napari-flomo"
+
+NARROW = 1366
+"""In windows up to this width, in pixels, the panels are tabs of napari's layer docks: columns on
+both sides of the image would leave it half of the window."""
+LAYER_DOCKS = ("layer controls", "layer list")
+"""Names of napari's docks on the left."""
 
 
 class PanelDocks(QObject):
@@ -51,14 +58,18 @@ class PanelDocks(QObject):
                 viewer.window.remove_dock_widget(old)
             before.deleteLater()
         dock.setWindowTitle(name)  # of the tab; the title bar has napari's longer title
-        if dock.findChild(_Raised) is None:
+        main, new = dock.parentWidget(), dock.findChild(_Raised) is None
+        if new:
             _Raised(dock)
-        main = dock.parentWidget()
-        others = [found for one in self._panels.values() if (found := dock_of(one)) is not None]
-        for other in others:
-            if isinstance(main, QMainWindow) and _stacked(main, other, dock):
-                main.tabifyDockWidget(other, dock)
-                break
+        docks = [found for one in self._panels.values() if (found := dock_of(one)) is not None]
+        others = [other for other in docks if other is not dock]
+        if isinstance(main, QMainWindow):
+            if new and not others and main.width() <= NARROW:
+                _share_left_side(main, dock)
+            for other in others:
+                if _stacked(main, other, dock) or (new and _docked(main, other, dock)):
+                    main.tabifyDockWidget(other, dock)
+                    break
         dock.show()
         dock.raise_()
 
@@ -115,3 +126,24 @@ def _stacked(main: QMainWindow, other: QDockWidget, dock: QDockWidget) -> bool:
         and main.dockWidgetArea(other) == main.dockWidgetArea(dock)
         and other not in main.tabifiedDockWidgets(dock)
     )
+
+
+def _docked(main: QMainWindow, *docks: QDockWidget) -> bool:
+    nowhere = Qt.DockWidgetArea.NoDockWidgetArea
+    return not any(one.isFloating() or main.dockWidgetArea(one) == nowhere for one in docks)
+
+
+def _share_left_side(main: QMainWindow, dock: QDockWidget) -> None:
+    """Make a dock and napari's docks on the left tabs of one another, as high as the window."""
+    left, right = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
+    if dock.isFloating() or main.dockWidgetArea(dock) not in (left, right):
+        return
+    layers = [
+        one
+        for name in LAYER_DOCKS
+        if (one := main.findChild(QDockWidget, name)) is not None
+        and not (one.isFloating() or one.isHidden())
+        and main.dockWidgetArea(one) == left
+    ]
+    for one, following in pairwise([*layers, dock]):
+        main.tabifyDockWidget(one, following)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.widgets import painting, uncertainty_layer
+from napari_flomo.widgets.tool_use import apply_tool
 
 if TYPE_CHECKING:
     import napari.viewer
     from napari.layers import Labels
 
+    from napari_flomo.session import ToolName
     from napari_flomo.widgets.viewer_state import ViewerState
 
 
@@ -81,6 +84,31 @@ def previous_frame(viewer: napari.viewer.Viewer) -> None:
     _attempt(viewer, lambda state: state.presenter.step_frame(state.key, -1))
 
 
+def smooth_structure(viewer: napari.viewer.Viewer) -> None:
+    """Smooth the structure that is painted with."""
+    _use_tool(viewer, "smooth")
+
+
+def grow_structure(viewer: napari.viewer.Viewer) -> None:
+    """Move the border of the structure outwards."""
+    _use_tool(viewer, "grow")
+
+
+def shrink_structure(viewer: napari.viewer.Viewer) -> None:
+    """Move the border of the structure inwards."""
+    _use_tool(viewer, "shrink")
+
+
+def remove_islands(viewer: napari.viewer.Viewer) -> None:
+    """Keep the largest piece of the structure."""
+    _use_tool(viewer, "remove islands")
+
+
+def fill_between_slices(viewer: napari.viewer.Viewer) -> None:
+    """Label empty slices between labelled ones."""
+    _use_tool(viewer, "fill between slices")
+
+
 SHORTCUTS: tuple[tuple[str, Callable[[napari.viewer.Viewer], None], str], ...] = (
     ("N", next_uncertain, "next uncertain slice"),
     ("Shift-N", previous_uncertain, "previous uncertain slice"),
@@ -91,6 +119,11 @@ SHORTCUTS: tuple[tuple[str, Callable[[napari.viewer.Viewer], None], str], ...] =
     ("Shift-Left", previous_frame, "previous frame of a cine"),
     (".", next_label, "paint with the next label"),
     (",", previous_label, "paint with the previous label"),
+    ("Shift-S", smooth_structure, "smooth the structure that you paint with"),
+    ("Shift-G", grow_structure, "grow the structure"),
+    ("Shift-K", shrink_structure, "shrink the structure"),
+    ("Shift-I", remove_islands, "remove islands of the structure"),
+    ("Shift-F", fill_between_slices, "fill the structure between slices"),
     ("PageDown", next_study, "next study of the work list"),
     ("PageUp", previous_study, "previous study of the work list"),
 )
@@ -127,6 +160,11 @@ def _bind_undo(viewer_state: ViewerState) -> None:
 
 def _undo_accept(viewer_state: ViewerState) -> bool:
     return viewer_state.presenter.undo_accept(viewer_state.key)
+
+
+def _use_tool(viewer: napari.viewer.Viewer, tool: ToolName) -> None:
+    """Apply a tool with the size and slices that are chosen in Review."""
+    _attempt(viewer, lambda state: apply_tool(state, replace(state.tool_options, tool=tool)))
 
 
 def _is_bound(viewer: napari.viewer.Viewer, key: str) -> bool:

@@ -17,6 +17,7 @@ from napari_flomo.widgets import close_guard, closing
 from napari_flomo.widgets.activity import Activity
 from napari_flomo.widgets.close_guard import CloseGuard
 from napari_flomo.widgets.docking import PanelDocks
+from napari_flomo.widgets.forms.tools import ToolOptions
 from napari_flomo.widgets.lazy_image import LazyQueue
 from napari_flomo.widgets.napari_adapter import NapariAdapter
 from napari_flomo.widgets.other_labels import OtherLabels
@@ -64,6 +65,7 @@ class ViewerState(ViewerImages):
             self.computing_changed.emit,
             self._on_lazy_problem,
         )
+        self.tool_options = ToolOptions()
         self.learning: Learning | None = None
         self.studies: Studies | None = None
         self.closed = False

@@ -121,11 +121,26 @@ def test_one_of_each_in_tabs(bench: Any) -> None:
     assert not dock_of(learn).visibleRegion().isEmpty()
 
 
-def test_the_image_keeps_two_thirds_beside_the_layer_list(bench: Any) -> None:
-    bench.viewer.window.resize(1280, 720)
+@pytest.mark.parametrize("moved", [False, True])
+def test_the_image_keeps_two_thirds_of_a_narrow_window(bench: Any, moved: bool) -> None:
+    window = bench.viewer.window._qt_window
+    for panel in (bench.segment, bench.review):
+        bench.viewer.window.remove_dock_widget(dock_of(panel))
+    window.resize(1280, 720)
     bench.settle()
-    canvas = bench.viewer.window._qt_viewer.canvas.native.width()
-    assert canvas > 2 * bench.review.width()
+    first = dock_of(bench.segment.open("Segment"))
+    bench.qtbot.wait(50)
+    canvas = bench.viewer.window._qt_viewer.canvas.native
+    assert canvas.width() > window.width() * 2 / 3
+    assert window.dockWidgetArea(first) == Qt.DockWidgetArea.LeftDockWidgetArea
+    if moved:  # as the user does who wants it on the right
+        window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, first)
+    second = dock_of(bench.segment.open("Review"))
+    bench.qtbot.wait(50)
+    assert not second.visibleRegion().isEmpty()
+    names = {one.objectName() for one in window.tabifiedDockWidgets(second)}
+    assert (names >= {"layer controls", "layer list"}) is not moved
+    assert first in window.tabifiedDockWidgets(second)
 
 
 def test_every_control_by_keyboard_and_screen_reader(

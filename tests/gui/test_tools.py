@@ -9,6 +9,8 @@ import pytest
 
 pytest.importorskip("napari", reason="napari is not installed")
 
+from qtpy.QtCore import Qt
+
 from napari_flomo.session import SliceIndex, SliceState
 
 
@@ -26,6 +28,25 @@ def segmented(bench: Any, make_volume: Any) -> Any:
 
 def sizes(entry: Any) -> list[int]:
     return [int(np.count_nonzero(pixels)) for pixels in entry.labels.data]
+
+
+def test_every_tool_has_a_key(bench: Any, segmented: Any) -> None:
+    bench.viewer.dims.current_step = (1, 0, 0)
+    bench.review.tools.form.size.value = 2.0
+    layer, (_, size, *_rest) = segmented.labels, sizes(segmented)
+    speck = tuple(np.array([one]) for one in (1, 0, 0))
+    layer.data_setitem(speck, np.array([layer.selected_label]))
+    before = layer.data.copy()
+    for key, grows in (("S", False), ("G", True), ("K", False), ("I", False)):
+        bench.press(getattr(Qt.Key, f"Key_{key}"), Qt.KeyboardModifier.ShiftModifier)
+        assert (sizes(segmented)[1] > size + 1) == grows, key
+        assert not np.array_equal(layer.data[1], before[1])
+        assert np.array_equal(layer.data[[0, 2, 3]], before[[0, 2, 3]])
+        layer.undo()
+        assert np.array_equal(layer.data, before)
+    layer.data_setitem(np.nonzero(before * [[[0]], [[1]], [[0]], [[0]]]), 0)
+    bench.press(Qt.Key.Key_F, Qt.KeyboardModifier.ShiftModifier)
+    assert layer.data[1].any()
 
 
 def test_a_tool_changes_the_slice_on_the_screen(bench: Any, segmented: Any) -> None:

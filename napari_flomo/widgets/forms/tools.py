@@ -8,13 +8,16 @@ from napari_flomo.session import TOOLS, ToolName
 from napari_flomo.widgets.forms.form import Option, pairs
 
 _TITLES: dict[ToolName, tuple[str, str]] = {
-    "smooth": ("Smooth", "Round the border of the structure"),
-    "grow": ("Grow", "Move the border outwards"),
-    "shrink": ("Shrink", "Move the border inwards; what surrounds it takes its place"),
-    "remove islands": ("Remove islands", "Keep the largest piece in each slice; fill its holes"),
+    "smooth": ("Smooth", "Round the border of the structure (Shift+S)"),
+    "grow": ("Grow", "Move the border outwards (Shift+G)"),
+    "shrink": ("Shrink", "Move the border inwards; what surrounds it takes its place (Shift+K)"),
+    "remove islands": (
+        "Remove islands",
+        "Keep the largest piece in each slice; fill its holes (Shift+I)",
+    ),
     "fill between slices": (
         "Fill between slices",
-        "Label empty slices between labelled ones with shapes in between",
+        "Label empty slices between labelled ones with shapes in between (Shift+F)",
     ),
 }
 TOOL_CHOICES: list[Option] = [(_TITLES[tool][0], tool, _TITLES[tool][1]) for tool in TOOLS]
