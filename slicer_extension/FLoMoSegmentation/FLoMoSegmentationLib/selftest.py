@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import qt
 import slicer
 
 from FLoMoSegmentationLib import installer, parameters
@@ -70,6 +71,29 @@ def compute_an_uncertainty_map() -> None:
     assert ui.showUncertainty.checked
 
 
+def draw_the_curves_of_a_cine() -> None:
+    """Draw the curves of a cine, click a frame, and find one active Undo key in the window."""
+    if installer.missing():
+        return
+    panel = _panel()
+    panel.segment.ui.imageSelector.setCurrentNode(_add_cine())
+    panel.segment.ui.allScope.setChecked(True)
+    panel.segment.ui.segmentButton.click()
+    _wait(lambda: panel.logic.session.running is None)
+    curve = panel.cine.curve
+    assert curve.chart.curves
+    assert not panel.cine.ui.volumePlot.pixmap.isNull()
+    curve.press(curve.chart.x_of(1), curve.chart.box.bottom)
+    assert panel.current.nodes.frame == 1
+    undo = qt.QKeySequence("Ctrl+Z").toString()
+    shortcuts = [
+        one
+        for one in slicer.util.mainWindow().children()
+        if one.className() == "QShortcut" and one.enabled and one.key.toString() == undo
+    ]
+    assert len(shortcuts) == 1, "two would be ambiguous, and neither would be called"
+
+
 def edit_and_undo() -> None:
     """Edit a segment with the Segment Editor, find the edit in the journal, and undo it."""
     if installer.missing():
@@ -96,6 +120,7 @@ STEPS: tuple[Callable[[], None], ...] = (
     segment_with_a_responsive_window,
     cancel_a_run,
     compute_an_uncertainty_map,
+    draw_the_curves_of_a_cine,
     edit_and_undo,
 )
 
@@ -124,6 +149,21 @@ def _add_heart(slices: int, size: int = 96) -> Any:
     image[:, radius < size * 0.2] = 220
     spacing = np.diag([-1.5, -1.5, 8.0, 1.0])
     return slicer.util.addVolumeFromArray(image, spacing, "heart")
+
+
+def _add_cine(frames: int = 3) -> Any:
+    """Add a cine of the heart, and return its proxy volume."""
+    scene = slicer.mrmlScene
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "cine")
+    for number in range(frames):
+        volume = _add_heart(slices=3)
+        sequence.SetDataNodeAtValue(volume, str(number))
+        scene.RemoveNode(volume)
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "cine browser")
+    browser.AddSynchronizedSequenceNode(sequence)
+    browser.SetSelectedItemNumber(0)
+    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    return browser.GetProxyNode(sequence)
 
 
 def _wait(done: Callable[[], bool]) -> int:

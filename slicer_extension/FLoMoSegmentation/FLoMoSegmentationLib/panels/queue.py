@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import qt
@@ -28,7 +29,7 @@ class QueuePanel(Panel):
         }
         self._values: dict[str, list[Any]] = {name: [] for name in self.boxes}
         for name, box in self.boxes.items():
-            box.connect("activated(int)", lambda row, name=name: self.on_choice(name, row))
+            box.connect("activated(int)", partial(self.on_choice, name))
         ui.reviewTable.horizontalHeader().connect("sectionClicked(int)", self.on_column)
 
     def refresh(self) -> None:
