@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from napari_flomo.models.card import (
     CARD_FILE,
+    TISSUE,
     WEIGHTS_FILE,
     Concept,
     IntensityRule,
@@ -49,6 +50,7 @@ __all__ = [
     "AUTOMATIC",
     "CARD_FILE",
     "GATE_FOLDER",
+    "TISSUE",
     "WEIGHTS_FILE",
     "Concept",
     "Family",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import PathLike
-from napari_flomo.models import Concept, Label
+from napari_flomo.models import TISSUE, Concept, Label
 from napari_flomo.segmentation.dicom_seg import SCHEME, check_available
 from napari_flomo.volumes import SPATIAL_AXES, Volume
 
@@ -232,7 +232,8 @@ def _label(dataset: Dataset, name: str, code: int) -> Label:
 
     segment = next(one for one in dataset.SegmentSequence if str(one.SegmentLabel) == name)
     kind = segment.SegmentedPropertyTypeCodeSequence[0]
-    known = str(kind.CodingSchemeDesignator) == SCHEME
+    # "Tissue" says nothing; the name of the segment may.
+    known = str(kind.CodingSchemeDesignator) == SCHEME and str(kind.CodeValue) != TISSUE.code
     concept = Concept(str(kind.CodeValue), str(kind.CodeMeaning)) if known else None
     value = segment.get("RecommendedDisplayCIELabValue")
     colour = GREY

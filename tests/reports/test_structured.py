@@ -176,6 +176,17 @@ def test_a_missing_segmentation(report, tmp_path):
         structured_report_file(report, {}, tmp_path / "sr.dcm")
 
 
+def test_images_with_invalid_uids(report, cine, tmp_path):
+    for number, file in enumerate(cine.iterdir()):
+        one = pydicom.dcmread(file)
+        one.SOPInstanceUID = f"1.2.03.{number}"
+        one.save_as(file)
+    notes = []
+    write_all(structured_report_files(report, tmp_path / "sr.dcm", [cine], note=notes.append))
+    assert len(highdicom.sr.srread(tmp_path / "sr.dcm").content) == 1
+    assert "UIDs that DICOM does not allow" in notes[-1]
+
+
 def test_other_modalities_and_structures(report, cine, tmp_path):
     """Codes of MR are for MR; what is no heart has volumes."""
     for file in cine.iterdir():

@@ -49,6 +49,7 @@ def test_labels_come_back(frames, make_series, card, tmp_path):
     assert np.array_equal(found.labels.data, expected)
     assert [label.name for label in found.names[1:]] == ["wall", "cavity"]
     assert [frame for frame, _ in found.objects] == chosen
+    assert {label.snomed for label in found.names} == {None}, "the card has no terms"
     colour = bytes.fromhex(found.names[1].colour[1:])
     assert np.abs(np.subtract(list(colour), (0x2C, 0xA0, 0x2C))).max() <= 1
 

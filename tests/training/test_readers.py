@@ -131,6 +131,16 @@ def test_only_slices_that_both_reviewed(store, add):
     assert found.measures[0].measure == "right ventricle volume"
 
 
+def test_what_nobody_drew_is_not_measured(store, add):
+    labels = heart(8, frames=2)
+    labels[labels == 1] = 0
+    for reader in ("ab", "cd"):
+        add(reader, labels)
+    found = compare_readers(store)
+    assert not any("right" in one.name for one in (*found.structures(), *found.limits()))
+    assert not found.has_proposals
+
+
 def test_codes_are_matched_by_name_and_drafts_do_not_count(store, add):
     other = np.array([0, 3, 2, 1], np.uint8)[heart(8)]
     add("ab", heart(8))

@@ -71,6 +71,11 @@ class ReaderAgreement:
         return len({pair.patient for pair in self.pairs})
 
     @property
+    def has_proposals(self) -> bool:
+        """Whether readers corrected labels of a model, in any image."""
+        return any(pair.first.proposed or pair.second.proposed for pair in self.pairs)
+
+    @property
     def slices(self) -> int:
         """Number of slices that both readers reviewed."""
         return sum(len(slices) for pair in self.pairs for slices in pair.seen.values())

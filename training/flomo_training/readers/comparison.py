@@ -155,17 +155,16 @@ def measure_patients(images: Sequence[ComparedImage]) -> list[MeasureAgreement]:
 
     They are measured in frames in which both readers reviewed every slice with labels: the largest
     and the smallest left ventricle of a cine, or of two images of one frame, if a patient has
-    exactly two and their grids are equal.
+    exactly two and their grids are equal. What neither reader drew is left out.
     """
     found = []
-    for patient, first, second in _hearts(images):
-        found += [
-            MeasureAgreement(patient, name, unit, one, other, other - one)
-            for (name, unit, one), (_, _, other) in zip(
-                _measures(first), _measures(second), strict=True
-            )
-            if one is not None and other is not None
-        ]
+    for patient, *hearts in _hearts(images):
+        first, second = map(_measures, hearts)
+        for (name, size, unit), one in first.items():
+            other = second[name, size, unit]
+            if one is None or other is None or not (_value(first, size) or _value(second, size)):
+                continue
+            found.append(MeasureAgreement(patient, name, unit, one, other, other - one))
     return found
 
 
@@ -232,12 +231,18 @@ def _heart_of_images(phases: Sequence[ComparedImage]) -> list[HeartMeasures]:
     ]
 
 
-def _measures(heart: HeartMeasures) -> list[tuple[str, str, float | None]]:
-    """Return name, unit and value of each measure."""
-    found: list[tuple[str, str, float | None]] = []
+_Measures = dict[tuple[str, str, str], float | None]
+"""Values by name, the measure that is 0 if the structure was not drawn, and unit."""
+
+
+def _measures(heart: HeartMeasures) -> _Measures:
+    found: _Measures = {}
     for name, ventricle in zip(VENTRICLES, (heart.left, heart.right), strict=True):
         values = {} if ventricle is None else {short: ml for short, ml, _ in ventricle.rows()}
-        found += [
-            (f"{name} {short}", unit, values.get(short)) for short, unit in QUANTITIES.items()
-        ]
-    return [*found, (MASS, "g", heart.mass_g)]
+        for short, unit in QUANTITIES.items():
+            found[f"{name} {short}", f"{name} EDV", unit] = values.get(short)
+    return found | {(MASS, MASS, "g"): heart.mass_g}
+
+
+def _value(measures: _Measures, name: str) -> float | None:
+    return next(value for (own, *_), value in measures.items() if own == name)

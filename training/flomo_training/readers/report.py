@@ -102,7 +102,7 @@ def agreement_dict(agreement: ReaderAgreement, names: tuple[str, str] = NAMES) -
         "by_structure": [vars(row) for row in agreement.rows],
         "by_patient": [vars(row) for row in agreement.measures],
         "left_out": list(agreement.left_out),
-        "protocol": f"{PROTOCOL} {ANCHORING}",
+        "protocol": PROTOCOL + (f" {ANCHORING}" if agreement.has_proposals else ""),
         "flomo": __version__,
     }
 
@@ -128,7 +128,7 @@ def agreement_text(agreement: ReaderAgreement, names: tuple[str, str] = NAMES) -
 def _page(agreement: ReaderAgreement, names: tuple[str, str]) -> str:
     blocks = [
         f"# Agreement of {names[0]} and {names[1]}",
-        f"{_counts(agreement, names)} {ANCHORING}",
+        _counts(agreement, names) + (f" {ANCHORING}" if agreement.has_proposals else ""),
         "## Structures",
         _table(
             ("structure", "volumes", "Dice", "HD95, mm"),
