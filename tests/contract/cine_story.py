@@ -7,11 +7,11 @@ import pytest
 from viewer_story import VENTRICLE, Stage
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import Scope, SliceIndex
+from napari_flomo.session import OpenImage, QueueFilter, Scope, SliceIndex
 
 
 def tell_of_phases(stage: Stage) -> None:
-    """Segment one frame, then all; correct end systole; pin another frame, undo, let it choose."""
+    """Segment one frame, then all; correct end systole; pin another, undo, let it choose; sort."""
     presenter, adapter = stage.presenter, stage.adapter
     stage.segment()
     (image,) = stage.session.images
@@ -48,3 +48,16 @@ def tell_of_phases(stage: Stage) -> None:
     presenter.pin_phase(key, "ED", ["left"])
     presenter.automatic_phases(key)
     assert image.phases == chosen
+    tell_of_the_list(stage, image)
+
+
+def tell_of_the_list(stage: Stage, image: OpenImage) -> None:
+    """Filter and sort the list; Next follows it."""
+    assert {index.frame for index in stage.listed()} == set(image.phases.frames)
+    stage.session.set_queue(image.key, QueueFilter("all"))
+    assert stage.listed() == image.review.order
+    stage.session.set_queue(image.key, image.queue.sorted_by("slice").sorted_by("slice"))
+    last = image.volume.n_slices - 1
+    assert stage.listed()[:3] == tuple(SliceIndex(frame, last) for frame in (2, 1, 0))
+    stage.presenter.go_to(image.key, SliceIndex(2, last))
+    assert stage.presenter.next(image.key) == SliceIndex(1, last)

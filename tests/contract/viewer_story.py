@@ -57,13 +57,16 @@ class Stage(Protocol):
         """Paint a label in the frame on the screen and wait until the session knows."""
 
     def undo(self) -> None:
-        """Undo the last change of the labels and wait until the session knows."""
+        """Press Ctrl+Z, which undoes the last change of the labels, and wait for the session."""
 
     def redo(self) -> None:
         """Redo what was undone and wait until the session knows."""
 
     def answer(self, title: str) -> None:
         """Click a button of the message on the screen."""
+
+    def listed(self) -> tuple[SliceIndex, ...]:
+        """Return the slices in the list on the screen."""
 
     def contours(self) -> bool:
         """Return True if the labels are shown as contours."""
@@ -141,7 +144,8 @@ def accept_and_lock(stage: Stage, image: OpenImage) -> None:
     assert image.review.state(SliceIndex(0, 1)) is SliceState.SEEN
     stage.wait(lambda: kept(image) == (0, ()))
     presenter.accept(key)
-    assert presenter.undo_accept(key)
+    stage.undo()
+    assert image.review.state(SliceIndex(0, 1)) is SliceState.SEEN
     assert adapter.position(key) == SliceIndex(0, 1)
     assert not presenter.undo_accept(key), "only what was accepted since the last stroke"
     presenter.accept(key)

@@ -18,6 +18,7 @@ from cine_story import tell_of_phases
 from qtpy.QtCore import Qt
 from viewer_story import tell
 
+from napari_flomo.session import SliceIndex
 from napari_flomo.volumes import Volume
 
 
@@ -49,6 +50,9 @@ class NapariStage:
         shown.reshape(-1, *where.shape)[frame] = where
         layer.data_setitem(np.nonzero(shown), np.full(where.sum(), code))
         self.wait(lambda: (self.labels.data[shown] == code).all() and self.measured())
+
+    def listed(self) -> tuple[SliceIndex, ...]:
+        return self.bench.review.list.slices
 
     def contours(self) -> bool:
         return self.entry.labels.contour > 0

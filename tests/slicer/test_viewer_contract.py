@@ -13,6 +13,7 @@ sys.path.append(str(Path(__file__).parents[1] / "contract"))
 
 import study_story
 from cine_story import tell_of_phases
+from PySide6.QtCore import Qt
 from viewer_story import tell
 
 
@@ -50,6 +51,9 @@ class SlicerStage:
         paint(self.scene_image.results.segmentation, code, where, self.scene_image.nodes.volume)
         self.wait(lambda: not self.scene_image.painted_frames)
 
+    def listed(self):
+        return self.driver.panel.review.slices
+
     def contours(self):
         return not self.scene_image.results.segmentation.GetDisplayNode().GetVisibility2DFill()
 
@@ -59,7 +63,7 @@ class SlicerStage:
         self.driver.click(button)
 
     def undo(self):
-        self.driver.panel.review.ui.editor.undo()
+        self.driver.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
         self.wait(lambda: not self.scene_image.painted_frames)
 
     def redo(self):
