@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,12 +42,19 @@ def no_progress(_progress: Progress) -> None:
 
 
 @contextmanager
-def progress_bar(unit: str, *, quiet: bool = False) -> Iterator[ProgressCallback]:
+def progress_bar(
+    unit: str, *, quiet: bool = False, line_seconds: float | None = None
+) -> Iterator[ProgressCallback]:
     """Show a progress bar on stderr while the block runs; yields its `ProgressCallback`.
 
-    Nothing is shown when ``quiet`` is set or stderr is not a terminal, so that logs stay clean.
-    ``unit`` is what is counted, in the singular; ``"B"`` for bytes, which are shown as kB and MB.
+    Nothing is shown when ``quiet`` is set. When stderr is not a terminal, nothing is shown either,
+    so that logs stay clean, unless ``line_seconds`` is given: then a line is printed whenever the
+    message changes, and no more often than that for progress. ``unit`` is what is counted, in the
+    singular; ``"B"`` for bytes, which are shown as kB and MB.
     """
+    if line_seconds is not None and not quiet and not sys.stderr.isatty():
+        yield _lines(unit, line_seconds)
+        return
     from tqdm import tqdm
 
     bar: tqdm[Any] | None = None
@@ -57,7 +66,8 @@ def progress_bar(unit: str, *, quiet: bool = False) -> Iterator[ProgressCallback
             disable = True if quiet else None  # None: only if stderr is not a terminal
             # delay: not drawn before it has a total and a message
             bar = tqdm(unit=unit, unit_scale=unit == "B", disable=disable, leave=False, delay=1e-9)
-        if progress.total and not bar.total:
+        other = progress.message != shown and progress.total != bar.total
+        if progress.total and (other or not bar.total):
             bar.reset(progress.total)  # the time left is estimated from here on
         if progress.message != shown:
             shown = progress.message
@@ -69,3 +79,29 @@ def progress_bar(unit: str, *, quiet: bool = False) -> Iterator[ProgressCallback
     finally:
         if bar is not None:
             bar.close()
+
+
+def _lines(unit: str, seconds: float) -> ProgressCallback:
+    """Return a callback that prints lines on stderr, at most one in so many seconds."""
+    shown, printed = "", 0.0
+
+    def report(progress: Progress) -> None:
+        nonlocal shown, printed
+        now = time.monotonic()
+        ended = bool(progress.total) and progress.done == progress.total
+        if progress.message == shown and now - printed < seconds and not ended:
+            return
+        shown, printed = progress.message, now
+        print(_line(progress, unit), file=sys.stderr, flush=True)
+
+    return report
+
+
+def _line(progress: Progress, unit: str) -> str:
+    line = progress.message
+    if progress.total:
+        line += f": {unit} {progress.done} of {progress.total}"
+    if progress.seconds_left:
+        minutes, seconds = divmod(round(progress.seconds_left), 60)
+        line += f", {minutes} min left" if minutes > 1 else f", {60 * minutes + seconds} s left"
+    return line

@@ -21,6 +21,10 @@ model until it is promoted with: flomo models promote NAME
 """
 
 
+LINE_SECONDS = 15.0
+"""Between two lines of progress, where there is no terminal for a progress bar."""
+
+
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the options of ``flomo finetune``."""
     parser = subparsers.add_parser(
@@ -68,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     from napari_flomo.jobs import FinetuneConfig, StatusWriter
     from napari_flomo.jobs.tasks import import_training
     from napari_flomo.models import in_use
+    from napari_flomo.progress import Progress, progress_bar
 
     out = Path(args.out)
     config = FinetuneConfig(
@@ -78,9 +83,14 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
         settings=args.settings,
     )
-    with StatusWriter(out) as status:
+    with StatusWriter(out) as status, progress_bar("step", line_seconds=LINE_SECONDS) as show:
+
+        def progress(step: Progress) -> None:
+            status.progress(step)
+            show(step)
+
         learnt = import_training("flomo_training.finetuning").learn(
-            config, out, resume=args.resume, progress=status.progress, cancelled=status.cancelled
+            config, out, resume=args.resume, progress=progress, cancelled=status.cancelled
         )
         result = learnt.as_dict()
         status.finish(result)
@@ -94,8 +104,11 @@ def run(args: argparse.Namespace) -> int:
 def _print(result: Mapping[str, Any]) -> None:
     for sentence in result["skipped"]:
         print(sentence, file=sys.stderr)
-    dice = result["held_out_dice"] or {}
-    if dice.get("after") is not None:
+    if result["candidate"] is None:
+        print(result["sentence"])
+        return
+    dice = result["held_out_dice"]
+    if dice["after"] is not None:
         before, after = dice["before"], dice["after"]
         print(f"Dice on the held-out corrections: {before:.3f} before, {after:.3f} after.")
     gate = result["gate"]

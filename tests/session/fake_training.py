@@ -1,7 +1,8 @@
 """A replacement of ``python -m napari_flomo finetune``: real files and processes, no network.
 
 Learns for some steps, then writes a candidate of the base model and the report of a gate. What it
-does is in the settings file: ``steps``, ``pause`` (seconds for each), ``verdict``, ``fail``.
+does is in the settings file: ``steps``, ``pause`` (seconds for each), ``verdict`` (``nothing``: no
+candidate), ``fail``.
 """
 
 from __future__ import annotations
@@ -144,6 +145,10 @@ def main() -> int:
             checkpoint.write_text(str(step))
             if settings["fail"] and step == 2:
                 raise FlomoError(str(settings["fail"]))
+        if settings["verdict"] == "nothing":
+            nothing = {"candidate": None, "parent": args.base, "sentence": "Nothing to learn."}
+            status.finish(nothing)
+            return 0
         candidate = write_candidate(args.base, out, str(settings["verdict"]))
         status.finish({"candidate": candidate, "parent": args.base})
     return 0

@@ -78,6 +78,20 @@ def test_nothing_blocks(trainer: str) -> None:
         learning.promote()
 
 
+def test_nothing_to_learn(
+    learning: Learning, corrections: CorrectionStore, trainer: str, home: Path
+) -> None:
+    train(learning, settings=settings(home, verdict="nothing"))
+    wait(learning)
+    state = learning.state(DEFAULT_MODEL)
+    assert (state.outcome, state.level) == ("Nothing to learn.", "info")
+    assert (state.can_decide, state.can_promote, state.can_resume) == (False, False, False)
+    assert state.can_train
+    with pytest.raises(FlomoError, match="no trained model to decide about"):
+        learning.promote()
+    assert Learning(executable=trainer).training is None, "it is not offered again"
+
+
 def test_train_and_promote(
     learning: Learning, corrections: CorrectionStore, make_heart: Callable[..., Volume]
 ) -> None:

@@ -46,7 +46,6 @@ from flomo_training.finetuning import Settings, finetune, read_settings
 from flomo_training.finetuning.batchnorm import adapt_statistics
 from flomo_training.finetuning.dataset import gather
 from flomo_training.finetuning.module import interpolate_weights
-from flomo_training.finetuning.patient_split import split as split_patients
 from flomo_training.metrics_table import StructureMetrics
 from flomo_training.simulated_reader import ScoredSlice, corrected, most_uncertain
 from napari_flomo.corrections import Correction, CorrectionStore, ModelReference
@@ -188,28 +187,28 @@ class Experiment:
             str(base), store, replay=str(replay) if replay else None, device="cpu"
         )
         tuned = finetune(config, folder / "run", settings=settings)
-        kept_out = sum(len(one.slices) for one in tuned.held_out)
-        segmenter = Segmenter.from_pretrained(tuned.folder, "cpu")
-        self.measure(split, label, (count, there - kept_out), tuned.seconds, segmenter)
+        model = base if tuned.card is None else tuned.folder
+        segmenter = Segmenter.from_pretrained(model, "cpu")
+        self.measure(split, label, (count, there), tuned.seconds, segmenter)
         shutil.rmtree(folder / "store")
 
     def with_adapted_norms(self, store: Path) -> Segmenter:
         """Return the base model with batch norms adapted to the images of a store."""
         network, card = load_network(BASE)
-        training, _ = split_patients(gather(CorrectionStore.open(store), card, []), self.settings)
-        rule = self.settings
-        adapt_statistics(network, training.frames, card, rule.adapt_statistics, rule.seed)
+        corrected = gather(CorrectionStore.open(store), card, [])
+        adapt_statistics(network, corrected.frames, card, 0.5, self.settings.seed)
         return Segmenter(network, card, "cpu")
 
     def between(self, learnt: Path, shares: Sequence[float], label: str) -> None:
         """Measure interpolations between the weights of the base model and those of a run.
 
-        The model must have been trained with an interpolation of 1; ``shares`` are its weights.
+        The model must have been trained with all of the way (``shares: [1.0]``); ``shares`` are its
+        weights.
         """
         parent = load_network(BASE)[0]
         for share in shares:
             network, card = load_network(learnt)
-            network.load_state_dict(interpolate_weights(parent, network, share))
+            network.load_state_dict(interpolate_weights(parent, [network.state_dict()], share))
             segmenter = Segmenter(network, card, "cpu")
             for split in self.domain.splits:
                 self.measure(split, f"{label}, {share:g} of the way", (0, 0), 0.0, segmenter)
@@ -228,7 +227,7 @@ class Experiment:
             self.settings,
             adapt_statistics=0.0,
             freeze_statistics=False,
-            interpolation=1.0,
+            shares=(1.0,),
             learning_rate=4e-3,
             distillation=replace(self.settings.distillation, weight=0.0, unseen=0.0),
         )

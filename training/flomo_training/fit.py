@@ -26,6 +26,7 @@ from flomo_training.module import SegmentationModule
 from flomo_training.pack import load_training_volumes
 from flomo_training.precision import choose_precision
 from flomo_training.progress_logger import ProgressLogger
+from flomo_training.quiet import quiet_lightning
 from flomo_training.recipe import Hardware, Recipe, locate_recipe, read_recipe
 from flomo_training.slices import EpochSampler, SliceDataset
 from flomo_training.targets import target_maker
@@ -95,9 +96,10 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     module = SegmentationModule(recipe)
     logger = ProgressLogger(out)
-    trainer = make_trainer(recipe, out, logger)
-    # weights_only: never unpickle objects from a checkpoint.
-    trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
+    with quiet_lightning():
+        trainer = make_trainer(recipe, out, logger)
+        # weights_only: never unpickle objects from a checkpoint.
+        trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
     if trainer.interrupted:
         raise FlomoError(f"Training was interrupted; resume with --resume (run folder {out}).")
     model = out / "model"

@@ -32,6 +32,9 @@ class ProgressLogger(Callback):
     columns: tuple[str, ...] = ("epoch", "train/loss", "learning_rate", "slices", "seconds")
     """Columns of the table."""
 
+    quiet = False
+    """Whether nothing is printed."""
+
     def __init__(self, out: Path) -> None:
         self.out = out
         self.rows: list[Row] = []
@@ -56,7 +59,7 @@ class ProgressLogger(Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, _module: Any) -> None:
         """Open the progress bar in a terminal."""
-        if sys.stderr.isatty() and trainer.is_global_zero:
+        if not self.quiet and sys.stderr.isatty() and trainer.is_global_zero:
             steps = int(trainer.num_training_batches)
             self.bar = tqdm(
                 total=steps * (trainer.max_epochs or 0),
@@ -82,6 +85,8 @@ class ProgressLogger(Callback):
         if not trainer.is_global_zero:
             return
         self.write()
+        if self.quiet:
+            return
         line = describe(row, trainer.max_epochs or 0)
         if self.bar is not None:
             self.bar.set_description(f"loss {row['train/loss']:.4f}")

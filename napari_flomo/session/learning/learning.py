@@ -214,7 +214,7 @@ class Learning:
         """Follow the latest training that was started before, unless the user decided about it."""
         for run in all_runs(self._folder()):
             if run.attach():
-                return None if run.decision else self._follow(run)
+                return None if run.decision or run.learnt_nothing else self._follow(run)
         return None
 
     # Decisions
@@ -321,7 +321,7 @@ class Learning:
             raise FlomoError("A training is under way; wait until it is done, or cancel it first.")
 
     def _finished(self) -> TrainingRun:
-        if self.training is None or self.training.state is not State.DONE:
+        if self.training is None or not self.training.candidate:
             raise FlomoError("There is no trained model to decide about.")
         return self.training
 

@@ -73,7 +73,9 @@ def learn_state(
     """
     running = run is not None and not run.state.final
     gate, outcome, level, details = None, "", "info", ""
-    if run is not None and run.state is State.DONE:
+    if run is not None and run.learnt_nothing:
+        outcome = run.learnt_nothing
+    elif run is not None and run.state is State.DONE:
         try:
             gate = run.gate()
             outcome = " ".join((gate.sentence, *gate.reasons))
@@ -90,7 +92,7 @@ def learn_state(
         progress=NO_PROGRESS if run is None else run.progress,
         can_resume=run is not None and run.state in (State.FAILED, State.CANCELLED),
         gate=gate,
-        can_decide=run is not None and run.state is State.DONE,
+        can_decide=run is not None and run.state is State.DONE and not run.learnt_nothing,
         can_promote=gate is not None and gate.passed,
         can_roll_back=not running and promoted,
         outcome=outcome,

@@ -72,8 +72,15 @@ class TrainingRun(Job):
 
     @property
     def candidate(self) -> str:
-        """Name of the tuned model; empty before the end."""
-        return str(self.result(0).get("candidate", "")) if self.state is State.DONE else ""
+        """Name of the tuned model; empty before the end, and if there was nothing to learn."""
+        return str(self.result(0).get("candidate") or "") if self.state is State.DONE else ""
+
+    @property
+    def learnt_nothing(self) -> str:
+        """A sentence if the training ended without a tuned model, because none is better."""
+        if self.state is not State.DONE or self.candidate:
+            return ""
+        return str(self.result(0).get("sentence") or "")
 
     def points(self) -> list[CurvePoint]:
         """Return the curves so far, ordered by step, from the beginning of the run."""

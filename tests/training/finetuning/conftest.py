@@ -120,6 +120,7 @@ def settings():
         warm_up=2,
         learning_rate=0.02,
         average=0.5,
-        interpolation=1.0,  # networks of a few weights know nothing in between
+        folds=2,
+        shares=(1.0,),  # networks of a few weights know nothing in between
         precision="32",
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flomo_training.finetuning import gather, readiness, split
+from flomo_training.finetuning import folds, gather, readiness
 from flomo_training.finetuning.dataset import CorrectedFrame, CorrectionSet
 from flomo_training.gate import HeldOut
 from napari_flomo.corrections import CorrectionStore
@@ -116,8 +116,7 @@ def test_single_patient_cannot_be_held_out(fill, card, settings):
     found = readiness(corrected, replace(settings, minimum_slices=4))
     assert found.ready
     assert "only of one patient" in found.sentence
-    training, held_out = split(corrected, settings)
-    assert (training.slices, held_out.slices) == (4, 0)
+    assert folds(corrected, settings) == []
 
 
 def made(sizes: dict[str, int], trained: tuple[str, ...] = ()) -> CorrectionSet:
@@ -130,31 +129,28 @@ def made(sizes: dict[str, int], trained: tuple[str, ...] = ()) -> CorrectionSet:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "kept"),
+    ("sizes", "held_out"),
     [
-        ({"a": 18, "b": 2}, 2),
-        ({"a": 2, "b": 18}, 2),
-        ({"a": 5, "b": 5}, 5),
-        ({"a": 10, "b": 9, "c": 1}, 1),
-        (dict.fromkeys("abcdefghij", 4), 8),
-        ({"a": 100, "b": 90, "c": 4, "d": 3}, 7),
+        ({"a": 18, "b": 2}, [2, 18]),
+        ({"a": 10, "b": 9, "c": 1}, [1, 9, 10]),
+        (dict.fromkeys("abcdefghi", 4), [12, 12, 12]),
+        ({"a": 9, "b": 6, "c": 4, "d": 3}, [6, 7, 9]),
     ],
 )
-def test_the_part_held_out(sizes, kept, settings):
-    training, held_out = split(made(sizes), settings)
-    assert not set(training.groups) & set(held_out.groups)
-    assert training.slices + held_out.slices == sum(sizes.values())
-    assert held_out.slices == kept
-    assert split(made(dict(reversed(sizes.items()))), settings)[1].groups == held_out.groups
+def test_every_patient_is_held_out_once(sizes, held_out, settings):
+    three = replace(settings, folds=3)
+    parts = folds(made(sizes), three)
+    assert sorted(group for part in parts for group in part) == sorted(sizes)
+    assert sorted(sum(sizes[group] for group in part) for part in parts) == held_out
+    assert folds(made(dict(reversed(sizes.items()))), three) == parts
 
 
 def test_training_patients_of_the_parent_are_not_held_out(settings):
     sizes = dict.fromkeys("abcd", 4)
     for trained in ("ab", "abc", "bcd"):
-        training, held_out = split(made(sizes, tuple(trained)), settings)
-        assert held_out.groups
-        assert set(trained) <= set(training.groups)
-    assert split(made(sizes, tuple("abcd")), settings)[1].slices == 0
+        parts = folds(made(sizes, tuple(trained)), settings)
+        assert frozenset().union(*parts) == set(sizes) - set(trained)
+    assert folds(made(sizes, tuple("abcd")), settings) == []
     found = readiness(made(sizes, tuple("abcd")), settings)
     assert found.ready
     assert "was trained on before" in found.sentence

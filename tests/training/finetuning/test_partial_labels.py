@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from flomo_training.finetuning.partial_labels import merge_unnamed, retention
+from flomo_training.finetuning.partial_labels import merge_unnamed, retention, unnamed_retention
 from flomo_training.label_mapping import predict_classes
 from flomo_training.losses import SegmentationLoss
 from flomo_training.recipe import LossWeights
@@ -89,3 +90,21 @@ def test_predicted_classes():
     best = value.sigmoid().amax(1)
     expected = torch.where(best >= 0.7, value.argmax(1) + 1, 0)
     torch.testing.assert_close(predict_classes(value, sigmoid), expected)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_structures_without_labels_stay_as_in_the_parent(activation):
+    torch.manual_seed(3)
+    parent = torch.randn(2, 3, 4, 4)
+    classes = torch.zeros(2, 4, 4, dtype=torch.long)
+    classes[0, 0] = 1
+    named = torch.tensor([[True, True, False], [True, True, True]])
+    arguments = (parent, named, classes, activation)
+    moved = parent.clone()
+    moved[0, 1] += 1  # a labelled structure may change anywhere
+    moved[1] += torch.randn(3, 4, 4)  # and everything where all are labelled
+    assert unnamed_retention(moved, *arguments) == pytest.approx(0, abs=1e-6)
+    moved[0, 2, 1] += 1
+    assert unnamed_retention(moved, *arguments) > 0.001
+    everything = torch.ones(2, 3, dtype=torch.bool)
+    assert unnamed_retention(moved, parent, everything, classes, activation) == 0

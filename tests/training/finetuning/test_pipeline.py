@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -38,21 +39,24 @@ def test_command_creates_a_candidate_with_a_verdict(base, fill, numbers, tmp_pat
     assert (
         main(["finetune", *options, "--settings", str(numbers), "--device", "cpu", "--json"]) == 0
     )
-    result = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr()
+    assert "Training: step 0 of 16\n" in printed.err, "there is no terminal"
+    assert not re.search("lightning|GPU|Trainer|epoch|Tip", printed.err)
+    result = json.loads(printed.out)
     name = result["candidate"]
     assert load_card(name).parent == f"tiny {load_card(base).sha256}"
     assert load_network(name)[1].gate["verdict"] == "undecided"
     assert result["gate"]["verdict"] == "undecided"
     assert Path(result["gate"]["report"]).is_file()
-    assert result["held_out"][0]["slices"] == [0, 1, 2]
-    assert result["corrections"]["slices"] == 6
+    assert [one["slices"] for one in result["held_out"]] == [[0, 1, 2]] * 3
+    assert result["corrections"]["slices"] == 9
     assert str(tmp_path) not in (out / "model" / "card.json").read_text()
 
     job = attach(out)
     assert job.result(20) == result
     lines = map(json.loads, (out / PROGRESS).read_text().splitlines())
     points = [one["data"] for one in lines if one.get("data")]
-    assert [point["step"] for point in points] == [0, 4, 8]
+    assert [point["step"] for point in points] == [0, 4, 8, 12, 16]
 
     # Resuming a finished run gives the same result.
     assert (
@@ -85,7 +89,7 @@ def test_readiness_for_a_panel(base, fill, tmp_path):
 def test_separate_process_is_cancelled(base, fill, numbers, tmp_path):
     """Started as in a viewer, cancelled, and resumed to the end."""
     content = yaml.safe_load(numbers.read_text())
-    numbers.write_text(yaml.safe_dump(content | {"steps": 2000, "patience": 1000}))
+    numbers.write_text(yaml.safe_dump(content | {"steps": 2000}))
     store, out = fill(patients=3), tmp_path / "run"
     options = ["finetune", "--store", str(store.folder), "--base", str(base), "--device", "cpu"]
     command = [*options, "--settings", str(numbers), "--out", str(out)]
@@ -101,7 +105,7 @@ def test_separate_process_is_cancelled(base, fill, numbers, tmp_path):
     job.on_progress(enough)
     with pytest.raises(Cancelled):
         job.result(200)
-    assert (out / "last.ckpt").is_file()
+    assert (out / "fold-1" / "last.ckpt").is_file()
     assert not (out / "model").exists()
     again = start([*command, "--resume"], out)
     first = []

@@ -9,7 +9,7 @@ import pytest
 
 from flomo_training.finetuning import recalibration
 from flomo_training.finetuning.recalibration import edited_pixels, recalibrate
-from flomo_training.gate.cases import EvaluationImage, HeldOut
+from flomo_training.gate.cases import EvaluationImage, Fold, HeldOut
 from napari_flomo.errors import Cancelled
 from napari_flomo.models import load_card
 from napari_flomo.segmentation import Segmenter
@@ -22,9 +22,14 @@ def candidate(base, tmp_path):
 
 
 @pytest.fixture
-def held_out(fill):
+def held_out(fill, base, tmp_path):
+    """A store and two folds, with one patient each."""
     store = fill(patients=2, seen=4)
-    return store, [HeldOut(record.id, 0, (0, 1, 2, 3)) for record in store.records()]
+    folds = []
+    for number, record in enumerate(store.records()):
+        model = shutil.copytree(base, tmp_path / f"fold{number}")
+        folds.append(Fold(model, (HeldOut(record.id, 0, (0, 1, 2, 3)),)))
+    return store, folds
 
 
 def test_candidate_gets_its_own_temperature(candidate, held_out):
@@ -36,6 +41,7 @@ def test_candidate_gets_its_own_temperature(candidate, held_out):
     assert fit.nll_after < fit.nll_before
     assert "8 held-out corrected slices" in after.protocol
     assert after.sha256 == before.sha256
+    assert {load_card(fold.model).temperature for fold in held_out[1]} == {fit.temperature}
 
 
 def test_parent_temperature_is_kept_without_held_out_slices(candidate, held_out, monkeypatch):

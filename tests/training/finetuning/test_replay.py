@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flomo_training.finetuning import gather, read_replay, split
+from flomo_training.finetuning import gather, read_replay
 from flomo_training.finetuning.replay import ReplaySampler, SampleDataset, plan_samples
 from flomo_training.leaks import fingerprint
 from flomo_training.pack import write_pack
@@ -18,8 +18,14 @@ from napari_flomo.volumes import read
 CROPS = Crops((CropStage(0, 32),), jitter=2, anywhere=0.0)
 
 
-def test_unreviewed_slices_are_used_without_replay(fill, card, settings):
-    training, _ = split(gather(fill(patients=3, seen=3), card, []), settings)
+@pytest.fixture
+def settings(settings):
+    """With distillation on unreviewed slices."""
+    return replace(settings, distillation=replace(settings.distillation, weight=1.0))
+
+
+def test_unreviewed_slices_are_used_for_distillation(fill, card, settings):
+    training = gather(fill(patients=2, seen=3), card, [])
     samples = plan_samples(training, [], card, settings)
     assert samples.corrections == 6
     assert samples.others_per_batch == 1, "a quarter of a batch of four"
@@ -31,7 +37,7 @@ def test_unreviewed_slices_are_used_without_replay(fill, card, settings):
 
 
 def test_batches_are_mixed_and_keys_unique(fill, card, settings):
-    training, _ = split(gather(fill(patients=3), card, []), settings)
+    training = gather(fill(patients=2), card, [])
     samples = plan_samples(training, [], card, settings)
     sampler = ReplaySampler(samples, batch_size=4, steps=10, seed=1)
     seen = []
@@ -54,7 +60,7 @@ def test_batches_are_mixed_and_keys_unique(fill, card, settings):
 def test_items_have_named_and_labelled(fill, card, settings):
     labels = (*card.labels, replace(card.labels[1], code=9, name="fat"))
     wide = replace(card, labels=labels)
-    training, _ = split(gather(fill(patients=3), wide, []), settings)
+    training = gather(fill(patients=2), wide, [])
     samples = plan_samples(training, [], wide, settings)
     dataset = SampleDataset(samples, wide, CROPS, settings.augmentation, seed=1)
     first, last = dataset[(0, 0)], dataset[(1, len(dataset) - 1)]

@@ -1,4 +1,4 @@
-"""Fine-tuning of a small model: training, early stopping, resuming, errors."""
+"""Fine-tuning of a small model: training, share of the way, resuming, errors."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ import torch
 from safetensors.torch import load_file
 
 from flomo_training.finetuning import Settings, read_settings, tuning
-from flomo_training.finetuning.module import DiceAccumulator, TuningModule
+from flomo_training.finetuning.module import DiceAccumulator, TuningModule, interpolate_weights
 from flomo_training.finetuning.settings import DEFAULTS
+from flomo_training.finetuning.share import choose_way
+from flomo_training.gate.comparison import goes_to_parent
 from flomo_training.recipe import Hardware
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.jobs import FinetuneConfig
@@ -68,11 +70,11 @@ def cut_at(step: int):
 
 def test_fine_tuning_improves_another_scanner(base, fill, settings, tmp_path, make_disc):
     store = fill(patients=4)
-    points = []
-    steps = []
+    points, steps, reported = [], [], []
 
     def report(progress):
         steps.append((progress.done, progress.total))
+        reported.append(progress)
         if progress.data is not None:
             points.append(dict(progress.data))
 
@@ -85,13 +87,14 @@ def test_fine_tuning_improves_another_scanner(base, fill, settings, tmp_path, ma
     assert dice(tuned.folder, *new) > 0.45
 
     # Progress.
-    assert [point["step"] for point in points] == [0, 12, 24, 36, 48]
+    assert [point["step"] for point in points] == list(range(0, 97, 12))
     assert points[0]["loss"] is None
     assert points[0]["dice"] < 0.3
     assert points[-1]["dice"] > 0.5
-    assert (48, 48) in steps
-    assert [row["epoch"] for row in rows(tmp_path / "run")] == ["0", "1", "2", "3"]
-    assert float(rows(tmp_path / "run")[-1]["held_out/dice"]) == points[-1]["dice"]
+    assert (96, 96) in steps
+    assert all(one.seconds_left is not None for one in reported if one.done > 0)
+    written = [(row["fold"], row["epoch"]) for row in rows(tmp_path / "run")]
+    assert written == [(fold, epoch) for fold in "12" for epoch in "0123"]
 
     # The card.
     made = load_card(tuned.folder)
@@ -100,20 +103,28 @@ def test_fine_tuning_improves_another_scanner(base, fill, settings, tmp_path, ma
     assert len(made.name) == len("tiny.tuned-") + 8
     assert made.parent == f"tiny {parent.sha256}"
     assert (made.licence, made.temperature, made.labels) == ("CC0-1.0", 1.25, parent.labels)
-    assert made.training_data == "Synthetic discs. Then 9 corrected slices of 3 patients."
+    assert made.training_data == "Synthetic discs. Then 12 corrected slices of 4 patients."
     assert dict(made.metrics) == {}
     assert made.history == ()
     lineage = made.lineage
     assert lineage["parent"]["card_sha256"] == parent.card_hash
     assert lineage["corrections"]["sha256"] == tuned.batch_hash
-    assert lineage["corrections"]["slices"] == 9
-    assert lineage["corrections"]["held_out_groups"] == 1
+    assert lineage["corrections"]["slices"] == 12
+    assert lineage["corrections"]["held_out_groups"] == 4
+    assert (lineage["folds"], lineage["share"]) == (2, 1.0)
     assert lineage["held_out_dice"]["before"] == points[0]["dice"]
-    assert lineage["held_out_dice"]["after"] == max(p["dice"] for p in points[1:])
-    records = {record.id: record for record in store.records()}
-    (kept,) = tuned.held_out
-    own = {r.image.sha256[:16] for r in records.values() if r.id != kept.record_id}
-    assert set(made.trained_on) == own, "held-out images may evaluate a later model"
+    assert lineage["held_out_dice"]["after"] == pytest.approx(points[-1]["dice"], abs=0.1)
+    assert made.signature.patients == 4
+    corrected = store.read(store.records()[0].id).image
+    assert not goes_to_parent(corrected, parent, made)
+    assert goes_to_parent(make_disc(501)[0], parent, made)
+    own = {record.id: record.image.sha256[:16] for record in store.records()}
+    assert set(made.trained_on) == set(own.values())
+    for fold in tuned.folds:
+        kept = {own[one.record_id] for one in fold.held_out}
+        assert set(load_card(fold.model).trained_on) == set(made.trained_on) - kept
+        assert dice(fold.model, *new) > 0.45
+    assert {one.record_id for fold in tuned.folds for one in fold.held_out} == set(own)
 
 
 def test_killed_and_resumed_equals_uninterrupted(
@@ -124,7 +135,7 @@ def test_killed_and_resumed_equals_uninterrupted(
 
     store = fill(patients=3)
     whole = finetune(base, store.folder, tmp_path / "whole", settings=settings)
-    for step in (2, 6, None):  # before the first checkpoint, after it, and before the result
+    for step in (2, 6, 10, None):  # before and after a checkpoint, in the next fold, at the end
         run = tmp_path / f"cut{step}"
         with monkeypatch.context() as patch:
             if step is None:
@@ -140,59 +151,67 @@ def test_killed_and_resumed_equals_uninterrupted(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("frozen", [True, False])
-def test_adapted_batch_norms_are_resumed(
-    b0, fill, settings, tmp_path, *, monkeypatch, assert_same_weights, frozen
-):
-    """Statistics are adapted once, not again for a resumed run."""
-    store = fill(patients=3)
+def test_batch_norms_are_resumed(b0, fill, settings, tmp_path, *, assert_same_weights, frozen):
+    store = fill(patients=2)
     short = replace(
-        settings, steps=4, evaluate_every=2, batch_size=2, square=16,
-        adapt_statistics=0.5, freeze_statistics=frozen, interpolation=0.35,
+        settings, steps=4, evaluate_every=2, batch_size=2, square=16, warm_up=0,
+        adapt_statistics=0.5, freeze_statistics=frozen, shares=(0.35,), minimum_slices=3,
     )  # fmt: skip
-    modules = []
-
-    class Seen(TuningModule):
-        def __init__(self, *arguments, **options):
-            super().__init__(*arguments, **options)
-            modules.append(self)
-
-    monkeypatch.setattr(tuning, "TuningModule", Seen)
     whole = finetune(b0, store.folder, tmp_path / "whole", settings=short)
     run = tmp_path / "cut"
     with pytest.raises(_PowerCut):
         finetune(b0, store.folder, run, settings=short, progress=cut_at(3))
     again = finetune(b0, store.folder, run, settings=short, resume=True)
-    assert_same_weights(whole.folder, again.folder)
     assert rows(tmp_path / "whole") == rows(run)
-    assert again.card.lineage["held_out_dice"] == whole.card.lineage["held_out_dice"]
-    first, _, last = (module.state_dict() for module in modules)
-    assert first.keys() == last.keys()
-    assert all(torch.equal(value, last[name]) for name, value in first.items())
-    means = [name for name in first if name.endswith("running_mean")]
-    parents = modules[0].parent.network.state_dict()
-    moved = [not torch.equal(first[name], parents[name.split(".", 1)[1]]) for name in means]
-    assert means
-    assert not any(moved) if frozen else any(moved)
+    assert again.way == whole.way
+    for name in ("step-0002.safetensors", "step-0004.safetensors"):
+        first, second = (load_file(one / "fold-1" / name) for one in (tmp_path / "whole", run))
+        assert first.keys() == second.keys()
+        assert all(torch.equal(value, second[key]) for key, value in first.items())
 
 
-def test_early_stopping(base, fill, settings, tmp_path, assert_same_weights):
-    still = replace(settings, learning_rate=1e-12, steps=40, patience=2)
+def test_nothing_to_learn(base, fill, settings, tmp_path):
+    still = replace(settings, learning_rate=1e-12)
     tuned = finetune(base, fill(patients=3).folder, tmp_path / "run", settings=still)
-    assert len(rows(tmp_path / "run")) == 3, "the best, and two that are not better"
-    assert tuned.card.lineage["best_step"] == 4
+    assert (tuned.card, tuned.folds, tuned.way.share) == (None, (), 0)
+    assert tuned.way.before == tuned.way.after
+    assert not (tmp_path / "run" / "model").exists()
     again = finetune(base, tmp_path / "store", tmp_path / "run", settings=still, resume=True)
-    assert len(rows(tmp_path / "run")) == 3, "a finished run is not continued"
-    assert_same_weights(tuned.folder, again.folder)
+    assert again == tuned, "a finished run is not continued"
     with pytest.raises(FlomoError, match="already contains a run"):
         finetune(base, tmp_path / "store", tmp_path / "run", settings=still)
+
+
+@pytest.mark.parametrize(
+    ("gains", "share"),
+    [
+        ({0.5: (0.2, 0.2, 0.2), 1.0: (0.3, 0.2, 0.4)}, 1.0),
+        ({0.5: (0.2, 0.2, 0.2), 1.0: (0.3, -0.2, 0.4)}, 0.5),
+        ({0.5: (0.02, 0.01, 0.02), 1.0: (0.2, -0.2, 0.1)}, 0.5),
+        ({0.5: (0.02, 0.0, -0.01), 1.0: (-0.1, -0.2, 0.1)}, 0),
+        ({0.5: (0.1, 0.1, 0.1), 1.0: (0.1, 0.1, 0.1)}, 0.5),
+        ({0.5: (0.1,), 1.0: (0.3,)}, 0.5),
+        ({0.5: (-0.1,), 1.0: (0.3,)}, 0),
+    ],
+)
+def test_share_of_the_way(gains, share):
+    parent = {f"p{index}": 0.5 for index in range(len(gains[0.5]))}
+    tuned = {
+        (8, one): {name: 0.5 + gain for name, gain in zip(parent, those, strict=True)}
+        for one, those in gains.items()
+    }
+    way = choose_way(parent, tuned, unchecked=0.5)
+    assert way.share == share
+    assert way.before == pytest.approx(0.5)
+    assert (way.after > 0.5) == (share > 0)
 
 
 def test_one_patient_alone(base, fill, settings, tmp_path):
     few = replace(settings, minimum_slices=3, steps=4)
     tuned = finetune(base, fill(patients=1).folder, tmp_path / "run", settings=few)
-    assert tuned.held_out == ()
+    assert tuned.folds == ()
     assert tuned.card.lineage["held_out_dice"] == {"before": None, "after": None}
-    assert not (tmp_path / "run" / "best.safetensors").exists()
+    assert tuned.way.share == 0.5
 
 
 def test_cancelled_between_two_batches(base, fill, settings, tmp_path):
@@ -249,9 +268,9 @@ def test_base_model_replaced_during_training(base, fill, settings, tmp_path):
 def test_batch_norms_after_a_run(b0, fill, settings, tmp_path, share):
     short = replace(
         settings, steps=2, evaluate_every=1, warm_up=0, batch_size=2, square=16,
-        adapt_statistics=share,
+        adapt_statistics=share, freeze_statistics=True, minimum_slices=3,
     )  # fmt: skip
-    tuned = finetune(b0, fill(patients=2).folder, tmp_path / "run", settings=short)
+    tuned = finetune(b0, fill(patients=1).folder, tmp_path / "run", settings=short)
     before, after = (load_file(folder / "model.safetensors") for folder in (b0, tuned.folder))
     means = [name for name in before if name.endswith("running_mean")]
     assert means
@@ -263,7 +282,8 @@ def test_batch_norms_after_a_run(b0, fill, settings, tmp_path, share):
 def test_parent_is_not_trained(card, settings, base):
     recipe = settings.recipe(card, base, Hardware("cpu", 1))
     network, _ = load_network(base)
-    module = TuningModule(recipe, settings, network, distil=True)
+    weighted = replace(settings, distillation=replace(settings.distillation, weight=1.0))
+    module = TuningModule(recipe, weighted, network, distil=True)
     assert not any(name.startswith("parent") for name in module.state_dict())
     module.log = lambda *_, **__: None
     torch.manual_seed(1)
@@ -281,19 +301,16 @@ def test_parent_is_not_trained(card, settings, base):
 
 
 @pytest.mark.parametrize("share", [0.25, 1.0])
-def test_candidate_weights_are_interpolated(card, settings, base, share):
-    recipe = settings.recipe(card, base, Hardware("cpu", 1))
-    network, _ = load_network(base)
-    changed = replace(settings, interpolation=share)
-    module = TuningModule(recipe, changed, network, distil=False)
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    for parameter in module.network.parameters():
-        parameter.data += torch.randn_like(parameter)
-    module.update_candidate()
-    trained = module.network.state_dict()
-    for name, value in module.candidate.network.state_dict().items():
-        torch.testing.assert_close(value, before[name] + share * (trained[name] - before[name]))
-    assert not any(name.startswith("candidate") for name in module.state_dict())
+def test_weights_are_interpolated(base, share):
+    parent = load_network(base)[0]
+    trained = []
+    for _ in range(2):
+        other = {name: one.clone() for name, one in parent.state_dict().items()}
+        trained.append({name: one + torch.rand(1) for name, one in other.items()})
+    found = interpolate_weights(parent, trained, share)
+    for name, before in parent.state_dict().items():
+        mean = (trained[0][name] + trained[1][name]) / 2
+        torch.testing.assert_close(found[name], before + share * (mean - before))
 
 
 def test_accumulated_dice():
@@ -303,8 +320,8 @@ def test_accumulated_dice():
     # Dice 2/3 and 0; class 3 is absent.
     validation_dice.add("a", "f", (True, True, True, True), found, truth)
     validation_dice.add("b", "f", (True, True, False, True), truth, truth)
-    assert validation_dice.mean() == pytest.approx(((2 / 3 + 0) / 2 + 1) / 2)
-    assert DiceAccumulator().mean() is None
+    assert validation_dice.by_patient() == {"a": pytest.approx((2 / 3 + 0) / 2), "b": 1}
+    assert DiceAccumulator().by_patient() == {}
 
 
 def test_settings_are_checked(tmp_path):
@@ -314,6 +331,8 @@ def test_settings_are_checked(tmp_path):
     changed = read_settings(own)
     assert (changed.steps, changed.distillation.weight) == (50, 0)
     assert changed.batch_size == read_settings().batch_size
+    own.write_text("interpolation: 0.35\npatience: 4\nheld_out: 0.2\n")
+    assert read_settings(own).shares == (0.35,), "settings of earlier versions"
     for text, words in (
         ("stepps: 50", "'stepps' is unknown"),
         ("steps: 0", "'steps' must be positive"),

@@ -10,7 +10,12 @@ import pytest
 
 from flomo_training.cases import list_cases, read_case
 from flomo_training.gate import HeldOut
-from flomo_training.gate.corrections import edited_structures, index_store, read_held_out
+from flomo_training.gate.corrections import (
+    NOT_TRAINED,
+    edited_structures,
+    index_store,
+    read_held_out,
+)
 from flomo_training.gate.reference import find_reference, read_reference, reference_hash
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.models import install_candidate
@@ -114,15 +119,15 @@ def test_bundled_reference_set_is_reproducible(shared, repository, tmp_path, loa
 
 def test_corrections_are_read_in_the_codes_of_the_card(store, held_out, card, dataset):
     notes = []
-    content = index_store(store, (), notes.append)
-    images = read_held_out(store, held_out, card, content, notes.append)
+    index_store(store, notes.append)
+    images = read_held_out(store, held_out, card, NOT_TRAINED, notes.append)
     assert not notes
-    assert [image.slices for image in images] == [(0, 2)] * 2
+    assert [image.slices for image in images] == [(0, 2)] * 3
     assert {image.codes for image in images} == {(2, 5)}
     assert {image.drawn for image in images} == {None}, "nothing was proposed, so all was drawn"
     assert images[0].name == f"correction {held_out[0].record_id}, frame 0"
     cases = {case.patient: read_case(case)[1] for case in list_cases(dataset, 0, "all")}
-    for patient, image in zip(("p4", "p5"), images, strict=True):
+    for patient, image in zip(("p3", "p4", "p5"), images, strict=True):
         assert image.group == store.group_id(patient)
         assert np.array_equal(image.load()[1].data, cases[patient].data)
 
@@ -135,8 +140,7 @@ def test_edited_and_unedited_structures(store, card, make_correction):
     row, column = np.argwhere(proposed[2] == 2)[0]
     proposed[2, row, column] = 0  # a single voxel of the cavity
     id = store.add(replace(drawn, proposed=drawn.corrected.with_data(proposed)))
-    content = index_store(store, (), lambda _: None)
-    (image,) = read_held_out(store, [HeldOut(id, 0, (0, 2))], card, content, lambda _: None)
+    (image,) = read_held_out(store, [HeldOut(id, 0, (0, 2))], card, NOT_TRAINED, lambda _: None)
     assert (image.codes, image.drawn) == ((2, 5), (2,))
     codes, nothing = np.array([[1, 1, 2, 0]]), np.zeros((1, 4), int)
     assert edited_structures(codes, codes, (1, 2, 3)) == set()
@@ -151,8 +155,9 @@ def test_unusable_corrections_are_left_out(store, held_out, card, make_correctio
     first = store.records()[0]
     known = [first.image.sha256[:16]]
     notes = []
-    content = index_store(store, known, notes.append)
-    assert content.trained_images == {first.image.sha256}
+    content = index_store(store, notes.append)
+    trained = content.seen_by(known)
+    assert trained.images == {first.image.sha256}
     parts = [
         HeldOut(first.id, 0, (0, 2)),
         HeldOut(held_out[0].record_id, 0, (0, 1)),
@@ -161,7 +166,7 @@ def test_unusable_corrections_are_left_out(store, held_out, card, make_correctio
         HeldOut("0" * 16, 0, (0,)),
         held_out[1],
     ]
-    images = read_held_out(store, parts, card, content, notes.append)
+    images = read_held_out(store, parts, card, trained, notes.append)
     assert [image.name[11:27] for image in images] == [held_out[1].record_id]
     wanted = ("used for training", *["unreviewed slices"] * 3, "is no corr")
     for sentence, words in zip(notes, wanted, strict=True):
@@ -174,9 +179,9 @@ def test_unusable_corrections_are_left_out(store, held_out, card, make_correctio
         make_correction(store, reader="third", structures={1: "wall", 2: "cavity", 9: "scar"})
     )
     notes.clear()
-    content = index_store(store, known, notes.append)
+    trained = index_store(store, notes.append).seen_by(known)
     parts = [HeldOut(same, 0, (0,)), HeldOut(draft, 0, (0, 2)), HeldOut(foreign, 0, (0, 2))]
-    assert read_held_out(store, parts, card, content, notes.append) == []
+    assert read_held_out(store, parts, card, trained, notes.append) == []
     for sentence, words in zip(notes, ("a patient used for", "is draft", "'scar'"), strict=True):
         assert words in sentence
 
@@ -185,9 +190,9 @@ def test_damaged_images_are_left_out(store, held_out, card):
     file = store.record(held_out[0].record_id).image.copy
     (store.folder / file.file).write_bytes(b"torn")
     notes = []
-    content = index_store(store, (), notes.append)
+    index_store(store, notes.append)
     assert "was changed after it was written" in notes[0]
     assert "could not be compared with the reference set" in notes[0]
-    images = read_held_out(store, held_out, card, content, notes.append)
-    assert len(images) == 1
+    images = read_held_out(store, held_out, card, NOT_TRAINED, notes.append)
+    assert len(images) == 2
     assert "was changed after it was written" in notes[1]

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from flomo_training.gate import GateReport, HeldOut, Rules, plots, run, run_gate
+from flomo_training.gate import Fold, GateReport, HeldOut, Rules, plots, run, run_gate
 from flomo_training.leaks import fingerprint
 from napari_flomo.cli import main
 from napari_flomo.corrections import Correction, CorrectionStore
@@ -59,13 +59,13 @@ def test_better_model_passes_and_can_be_promoted(gate, candidate, parent):
     assert report.passed
     assert all(check.passed for check in report.checks)
     assert (report.reference.groups, report.reference.images, report.reference.slices) == (3, 3, 9)
-    assert (report.corrections.groups, report.corrections.slices) == (2, 4)
+    assert (report.corrections.groups, report.corrections.slices) == (3, 6)
     wall = report.corrections.structures[0]
     assert wall.name == "wall"
     assert wall.dice.difference > 0.05
     done = [step.done for step in steps]
     assert done == sorted(done)
-    assert (done[-1], steps[-1].total) == (26, 26), "two models, 9 + 4 slices"
+    assert (done[-1], steps[-1].total) == (30, 30), "two models, 9 + 6 slices"
     assert {step.message for step in steps} == {"Looking for leaks", "Comparing", "Drawing"}
 
     card = load_card(folder)
@@ -133,6 +133,30 @@ def test_without_reference_or_corrections_it_stays_undecided(gate, candidate):
     assert not list((folder / "gate").glob("*.png")), "pictures of an older report are gone"
 
 
+def test_folds_are_judged_without_their_training_patients(gate, candidate, model, store, parent):
+    """Each patient is segmented by the model that was trained without it."""
+    folder = candidate(trained_on=tuple(r.image.sha256[:16] for r in store.records()))
+    lineage = f"parent {load_card(parent).sha256}"
+    folds = []
+    for number, record in enumerate(store.records()):
+        others = tuple(r.image.sha256[:16] for r in store.records() if r.id != record.id)
+        levels = GOOD if number else POOR  # this fold learnt nothing
+        trained = model(f"fold{number}", levels, parent=lineage, trained_on=others)
+        folds.append(Fold(trained, (HeldOut(record.id, 0, (0, 2)),)))
+    report = gate(folder, held_out=[], folds=folds)
+    assert report.corrections.groups == 3
+    gains = [image.after - image.before for image in report.images if image.part == "corrections"]
+    assert gains[0] == 0
+    assert min(gains[1:]) > 0.02
+    assert report.verdict == "undecided"
+    assert "too few patients to tell" in " ".join(report.reasons)
+    assert gate(folder, held_out=[], folds=folds[1:]).verdict == "undecided", "two patients"
+    seen = replace(folds[1], held_out=(*folds[1].held_out, *folds[2].held_out))
+    report = gate(folder, held_out=[], folds=[folds[0], seen])
+    assert report.corrections.groups == 2
+    assert "used for training" in report.left_out[0]
+
+
 def test_leaks_are_left_out(gate, candidate, store, reference, make_correction):
     learnt = store.records()[-1].image.sha256[:16]
     known = (learnt, fingerprint(reference / "images" / "p2_a.nii.gz"))
@@ -140,7 +164,7 @@ def test_leaks_are_left_out(gate, candidate, store, reference, make_correction):
     folder = candidate(trained_on=known)
     report = gate(folder)
     assert report.reference.groups == 2
-    assert report.corrections.groups == 1
+    assert report.corrections.groups == 2
     assert len(report.left_out) == 2
     assert "was used for training and therefore not for evaluation" in report.left_out[0]
     assert "reference image 3 was used for training" in report.left_out[1]

@@ -16,12 +16,12 @@ from flomo_training.gate.comparison import (
     ImageComparison,
     Scores,
     StructureComparison,
-    _agreement,
     compare_models,
     paired,
 )
 from flomo_training.gate.rules import Rules, read_rules
 from flomo_training.gate.statistics import DataSetResult, summarise
+from flomo_training.metrics import compare_slices
 from flomo_training.uncertainty.band import foreground_band
 from napari_flomo.errors import FlomoError
 from napari_flomo.segmentation import Segmenter
@@ -66,12 +66,12 @@ def test_distances_are_not_measured_across_gaps():
     found = truth.copy()
     found[2:] = np.roll(found[2:], 3, axis=2)
     spacing = (10.0, 1.0, 1.0)
-    dice, together = _agreement(truth, found, (0, 1, 2, 3), spacing)
-    again, apart = _agreement(truth, found, (0, 1, 5, 6), spacing)
-    assert dice == again == pytest.approx((20 + 14) / 40)
-    assert apart == pytest.approx(1.5), "0 mm in the first run, 3 mm in the second"
-    assert together != apart
-    assert math.isnan(_agreement(truth, found, (0, 1, 5, 6), None)[1])
+    together = compare_slices(truth, found, (0, 1, 2, 3), spacing)
+    apart = compare_slices(truth, found, (0, 1, 5, 6), spacing)
+    assert together.dice == apart.dice == pytest.approx((20 + 14) / 40)
+    assert apart.hd95_mm == pytest.approx(1.5), "0 mm in the first run, 3 mm in the second"
+    assert together.hd95_mm != apart.hd95_mm
+    assert math.isnan(compare_slices(truth, found, (0, 1, 5, 6), None).hd95_mm)
 
 
 def test_false_alarm_of_one_model():
@@ -131,7 +131,10 @@ def with_left_alone(found: DataSetResult, before: float, after: float) -> DataSe
     return replace(found, left_alone=part(("other", before, after)).structures)
 
 
-BETTER = part(("wall", 0.70, 0.72), ("cavity", 0.9, 0.9))
+BETTER = part(
+    ("wall", 0.7, 0.709), ("wall", 0.7, 0.711), ("cavity", 0.9, 0.909), ("cavity", 0.9, 0.911)
+)
+UNSURE = part(("wall", 0.7, 0.75), ("wall", 0.7, 0.69), ("cavity", 0.9, 0.92))
 SAME = part(("wall", 0.7, 0.7), ("cavity", 0.9, 0.9))
 WORSE = part(("wall", 0.7, 0.69))
 WORSE_CAVITY = part(("wall", 0.7, 0.72), ("cavity", 0.9, 0.879))
@@ -143,13 +146,20 @@ WORSE_CAVITY = part(("wall", 0.7, 0.72), ("cavity", 0.9, 0.879))
         (SAME, BETTER, "passed", "corrections rose by 0.0100 (0.8000 to 0.8100, 95 % interval"),
         (SAME, SAME, "refused", "corrections did not change (0.8000 to 0.8000"),
         (SAME, WORSE, "refused", "fell by 0.0100 (0.7000 to 0.6900, 1 patient)"),
-        (part(("wall", 0.7, 0.695)), BETTER, "passed", ""),
-        (part(("wall", 0.7, 0.694)), BETTER, "refused", "fell by 0.0060"),
+        (
+            SAME,
+            UNSURE,
+            "undecided",
+            "its interval must be above 0: too few patients to tell",
+        ),
+        (SAME, part(("wall", 0.7, 0.9)), "undecided", "Only 1 patient could be evaluated"),
+        (part(("wall", 0.7, 0.697)), BETTER, "passed", ""),
+        (part(("wall", 0.7, 0.696)), BETTER, "refused", "fell by 0.0040"),
         (WORSE_CAVITY, BETTER, "refused", "Dice of the cavity on the reference set fell by 0.0210"),
         (part(("wall", 0.7, 0.7), ece=(0.1, 0.12)), BETTER, "refused", "rose by 0.0200 (0.1000"),
         (SAME, part(("wall", 0.7, 0.8), ece=(0.1, 0.12)), "refused", "contours of the held-out"),
-        (SAME, with_left_alone(BETTER, 1, 0.96), "passed", "accepted it unchanged fell by"),
-        (SAME, with_left_alone(BETTER, 1, 0.94), "refused", "fell by 0.0600 (1.0000 to 0.9400"),
+        (SAME, with_left_alone(BETTER, 1, 0.91), "passed", "accepted it unchanged fell by"),
+        (SAME, with_left_alone(BETTER, 1, 0.89), "refused", "fell by 0.1100 (1.0000 to 0.8900"),
         (SAME, with_left_alone(SAME, 0.9, 1), "refused", "did not change"),
         (None, BETTER, "undecided", "no reference set"),
         (SAME, None, "undecided", "No corrections were held out of training"),

@@ -13,7 +13,7 @@ Examples
 from __future__ import annotations
 
 from flomo_training.finetuning.dataset import CorrectedFrame, CorrectionSet, corrected_frame, gather
-from flomo_training.finetuning.patient_split import Readiness, readiness, split
+from flomo_training.finetuning.patient_split import Readiness, folds, readiness
 from flomo_training.finetuning.pipeline import FinetuneResult, check_readiness, learn
 from flomo_training.finetuning.replay import read_replay
 from flomo_training.finetuning.settings import Distillation, Settings, read_settings
@@ -30,10 +30,10 @@ __all__ = [
     "check_readiness",
     "corrected_frame",
     "finetune",
+    "folds",
     "gather",
     "learn",
     "read_replay",
     "read_settings",
     "readiness",
-    "split",
 ]

@@ -15,9 +15,11 @@ from torch import nn
 
 from flomo_training.finetuning.dataset import CorrectionSet
 from flomo_training.finetuning.settings import Settings
+from flomo_training.finetuning.share import Way
 from flomo_training.lineage import trained_on
-from napari_flomo.models import ModelCard, save_model
+from napari_flomo.models import ModelCard, Signature, save_model
 from napari_flomo.schema import encode
+from napari_flomo.segmentation import fit_signature
 
 _TUNED = re.compile(r"\.tuned-[0-9a-f]{8}$")
 
@@ -28,23 +30,23 @@ class Facts:
 
     Attributes
     ----------
+    training, held_out
+        Corrections that some fold was trained on, and those that some fold held out.
+    folds
+        Number of folds that held out patients.
     replayed
         Fingerprints of the images of the base task that were used for training.
-    steps, best_step
-        Number of steps, and the step whose weights were kept.
-    dice_before, dice_after
-        On the held-out slices, of the parent and of the candidate; None without any.
+    way
+        Step and share of the way, and the Dice of the held-out patients.
     seconds
         Training time, including interrupted starts.
     """
 
     training: CorrectionSet
     held_out: CorrectionSet
+    folds: int
     replayed: tuple[str, ...]
-    steps: int
-    best_step: int
-    dice_before: float | None
-    dice_after: float | None
+    way: Way
     seconds: float
     hardware: str
     versions: Mapping[str, Any]
@@ -67,10 +69,20 @@ def write_candidate(
         history=(),
         lineage=lineage,
         gate=None,
-        signature=None,
+        signature=signature_of(facts.training, parent),
         sha256="",
     )
     return save_model(folder, network.eval(), card)
+
+
+def signature_of(training: CorrectionSet, parent: ModelCard) -> Signature | None:
+    """Return the signature of the corrected images; None if one patient is too few for it."""
+    known = [frame for frame in training.frames if frame.statistics is not None]
+    patients = [frame.group for frame in known]
+    if not patients or (parent.signature is None and len(set(patients)) < 2):
+        return None
+    vectors = [frame.statistics for frame in known if frame.statistics is not None]
+    return fit_signature(vectors, patients, parent=parent.signature)
 
 
 def lineage_of(parent: ModelCard, settings: Settings, facts: Facts) -> dict[str, Any]:
@@ -89,9 +101,10 @@ def lineage_of(parent: ModelCard, settings: Settings, facts: Facts) -> dict[str,
         },
         "replayed_images": len(facts.replayed),
         "settings": encode(settings),
-        "steps": facts.steps,
-        "best_step": facts.best_step,
-        "held_out_dice": {"before": facts.dice_before, "after": facts.dice_after},
+        "folds": facts.folds,
+        "step": facts.way.step,
+        "share": facts.way.share,
+        "held_out_dice": {"before": facts.way.before, "after": facts.way.after},
         "seconds": round(facts.seconds, 1),
         "hardware": facts.hardware,
         "versions": dict(facts.versions),
@@ -126,10 +139,11 @@ def _protocol(parent: ModelCard, facts: Facts, settings: Settings) -> str:
     if not facts.replayed:
         weight = settings.distillation.weight
         guard = "held near its parent by distillation" if weight else "without replay"
-    chosen = ""
-    if facts.dice_after is not None:
-        chosen = f", the weights of step {facts.best_step} by the held-out corrections"
+    way = facts.way
+    chosen = f"{way.share:g} of the way from its parent"
+    if way.after is not None:
+        chosen += ", chosen with the held-out corrections"
     return (
-        f"Fine-tuned from {parent.name}, {guard}: {facts.steps} steps{chosen}, seed "
-        f"{settings.seed}."
+        f"Fine-tuned from {parent.name}, {guard}: {way.step} steps in each of "
+        f"{max(facts.folds, 1)} fold(s), {chosen}, seed {settings.seed}."
     )

@@ -20,6 +20,7 @@ from napari_flomo.models import ModelCard
 from napari_flomo.segmentation import (
     Reorientation,
     check_input,
+    image_signature,
     prepare,
     prepare_labels,
     with_channels,
@@ -58,6 +59,8 @@ class CorrectedFrame:
         named structures are used.
     digest
         SHA-256 of the correction.
+    statistics
+        Of the image, see `napari_flomo.segmentation.image_signature`.
     """
 
     record_id: str
@@ -69,6 +72,7 @@ class CorrectedFrame:
     unseen: NDArray[np.uint8]
     evaluated: tuple[bool, ...] = ()
     digest: str = ""
+    statistics: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +121,13 @@ class CorrectionSet:
         """Return the subset of some groups."""
         return replace(self, frames=tuple(f for f in self.frames if f.group in groups))
 
+    def without(self, groups: Collection[str]) -> CorrectionSet:
+        """Return the subset of all other groups."""
+        return replace(self, frames=tuple(f for f in self.frames if f.group not in groups))
+
     def joined(self, other: CorrectionSet) -> CorrectionSet:
-        """Return both sets together."""
-        return CorrectionSet((*self.frames, *other.frames))
+        """Return the frames of both sets, those in both once."""
+        return replace(self, frames=tuple(dict.fromkeys((*self.frames, *other.frames))))
 
     def as_held_out(self) -> list[HeldOut]:
         """Return the slices in the form that the gate needs."""
@@ -222,6 +230,7 @@ def corrected_frame(
         unseen=pixels[others],
         evaluated=edited_labels(drawn, before, table, named),
         digest=digest,
+        statistics=image_signature(image, card),
     )
 
 

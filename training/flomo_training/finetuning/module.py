@@ -1,9 +1,9 @@
-"""Lightning module for fine-tuning with corrections."""
+"""Lightning module for fine-tuning with corrections, and its evaluation."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import torch
@@ -11,7 +11,11 @@ from torch import Tensor, nn
 
 from flomo_training.finetuning.batchnorm import adapt_statistics, in_view
 from flomo_training.finetuning.dataset import CorrectedFrame, CorrectionSet
-from flomo_training.finetuning.partial_labels import merge_unnamed, retention
+from flomo_training.finetuning.partial_labels import (
+    merge_unnamed,
+    retention,
+    unnamed_retention,
+)
 from flomo_training.finetuning.settings import Settings
 from flomo_training.label_mapping import predict_classes
 from flomo_training.module import SegmentationModule
@@ -24,7 +28,7 @@ VALIDATION_BATCH = 4
 
 
 class TuningModule(SegmentationModule):
-    """Fine-tuning on corrections, with distillation where the reader agreed with the parent.
+    """Fine-tuning on corrections.
 
     Parameters
     ----------
@@ -33,13 +37,15 @@ class TuningModule(SegmentationModule):
     parent
         The parent network.
     distil
-        Whether to distil the parent.
+        Whether to distil the parent where the reader agreed with it.
 
     Attributes
     ----------
-    candidate
-        The network that is evaluated: its weights are interpolated between those of the parent and
-        of the trained network with the factor `Settings.interpolation`.
+    candidates
+        The networks that are evaluated: for each share of `Settings.shares` the weights there
+        between the parent and the trained network.
+    validation_dice
+        Of these networks.
     """
 
     def __init__(
@@ -47,10 +53,11 @@ class TuningModule(SegmentationModule):
     ) -> None:
         super().__init__(recipe)
         self.settings = settings
-        self.candidate = _Frozen(copy.deepcopy(parent))
+        self.candidates = {share: _Frozen(copy.deepcopy(parent)) for share in settings.shares}
+        self.start = _Frozen(copy.deepcopy(parent))
         self.parent = _Frozen(parent)
         self.distil = distil
-        self.validation_dice = DiceAccumulator()
+        self.validation_dice = {share: DiceAccumulator() for share in settings.shares}
         self.train()  # Lightning does not change the mode of a module
 
     def train(self, mode: bool = True) -> Self:
@@ -65,16 +72,16 @@ class TuningModule(SegmentationModule):
     def setup(self, stage: str) -> None:
         """Use fast gradients on a CPU; move the frozen networks to the device."""
         super().setup(stage)
-        for frozen in (self.parent, self.candidate):
+        for frozen in (self.start, self.parent, *self.candidates.values()):
             frozen.network.to(self.trainer.strategy.root_device)
 
     def adapt_batchnorm(self, frames: Sequence[CorrectedFrame]) -> None:
-        """Adapt the batch norms of parent and network to the training images."""
+        """Adapt the batch norms of the network, before training, to the training images."""
         rule = self.settings
         adapt_statistics(
-            self.parent.network, frames, self.recipe.model, rule.adapt_statistics, rule.seed
+            self.start.network, frames, self.recipe.model, rule.adapt_statistics, rule.seed
         )
-        self.network.load_state_dict(self.parent.network.state_dict())
+        self.network.load_state_dict(self.start.network.state_dict())
 
     def training_step(self, batch: dict[str, Tensor], _index: int) -> Tensor:
         """Return the loss of a batch: segmentation loss of labelled slices, and distillation."""
@@ -86,9 +93,17 @@ class TuningModule(SegmentationModule):
         merged = merge_unnamed(output.logits[labelled], named[labelled], card.activation)
         penalties = [aux for aux in output.aux if aux.kind != "logits"]
         loss: Tensor = self.loss(Output(merged, penalties), classes[labelled])
+        partial = not bool(named.all())
+        if self.distil or partial:
+            with torch.no_grad():
+                before = self.start(images)
+        if partial:
+            with torch.autocast(images.device.type, enabled=False):
+                loss = loss + unnamed_retention(
+                    output.logits, before, named, classes, card.activation
+                )
         if self.distil:
             with torch.no_grad():
-                before = self.parent(images)
                 seen_alike = merge_unnamed(before, named, card.activation)
                 agreed = predict_classes(seen_alike, card) == classes
                 where = agreed | ~labelled[:, None, None]
@@ -99,39 +114,33 @@ class TuningModule(SegmentationModule):
         return loss
 
     def on_validation_epoch_start(self) -> None:
-        """Reset the Dice and update the candidate."""
-        self.validation_dice = DiceAccumulator()
-        self.update_candidate()
+        """Reset the Dice and update the candidates."""
+        for share, candidate in self.candidates.items():
+            self.validation_dice[share] = DiceAccumulator()
+            weights = interpolate_weights(self.parent.network, [self.network.state_dict()], share)
+            candidate.network.load_state_dict(weights)
 
     def validation_step(self, batch: dict[str, Any], _index: int) -> None:
         """Accumulate the Dice of slices of one held-out frame."""
-        card = self.recipe.model
-        images = batch["image"].contiguous(memory_format=torch.channels_last)
-        found = predict_classes(self.candidate(images), card)
-        self.validation_dice.add(
-            batch["group"], batch["frame"], batch["evaluated"], found, batch["classes"]
-        )
-
-    def update_candidate(self) -> None:
-        """Interpolate the weights of the candidate."""
-        weights = interpolate_weights(
-            self.parent.network, self.network, self.settings.interpolation
-        )
-        self.candidate.network.load_state_dict(weights)
+        for share, candidate in self.candidates.items():
+            self.validation_dice[share].add_batch(candidate, batch, self.recipe.model)
 
 
-def interpolate_weights(parent: nn.Module, trained: nn.Module, share: float) -> dict[str, Tensor]:
-    """Interpolate between the weights of a parent (0) and those after training (1).
+def interpolate_weights(
+    parent: nn.Module, trained: Sequence[Mapping[str, Tensor]], share: float
+) -> dict[str, Tensor]:
+    """Interpolate between the weights of a parent (0) and the mean of trained weights (1).
 
     Integers, such as counters, are those of the parent. Source: Wortsman et al., Robust fine-tuning
-    of zero-shot models, CVPR 2022.
+    of zero-shot models, CVPR 2022; of the mean: Wortsman et al., Model soups, ICML 2022.
     """
-    goal = trained.state_dict()
-    return {
+
+    def mean(name: str, like: Tensor) -> Tensor:
         # After training Lightning moves its network, but not the parent, to the CPU.
-        name: torch.lerp(value, goal[name].to(value.device), share)
-        if value.is_floating_point()
-        else value
+        return torch.stack([weights[name].to(like.device) for weights in trained]).mean(0)
+
+    return {
+        name: torch.lerp(value, mean(name, value), share) if value.is_floating_point() else value
         for name, value in parent.state_dict().items()
     }
 
@@ -154,17 +163,36 @@ class DiceAccumulator:
             counts[0] += 2 * int((one & other).sum())
             counts[1] += int(one.sum()) + int(other.sum())
 
-    def mean(self) -> float | None:
-        """Return the mean over patients of the means over their frames and structures.
+    def add_batch(
+        self, network: Callable[[Tensor], Tensor], batch: Mapping[str, Any], card: ModelCard
+    ) -> None:
+        """Add one of `validation_batches`; ``network`` returns logits."""
+        images = batch["image"].contiguous(memory_format=torch.channels_last)
+        found = predict_classes(network(images), card)
+        self.add(batch["group"], batch["frame"], batch["evaluated"], found, batch["classes"])
 
-        Structures absent from both are ignored; None if nothing is left.
+    def by_patient(self) -> dict[str, float]:
+        """Return for each patient the mean over frames and structures.
+
+        Structures absent from both are ignored, and patients for whom nothing is left.
         """
         groups: dict[str, list[float]] = {}
         for (group, _, _), (shared, both) in self._counts.items():
             if both:
                 groups.setdefault(group, []).append(shared / both)
-        means = [sum(values) / len(values) for values in groups.values()]
-        return sum(means) / len(means) if means else None
+        return {group: sum(values) / len(values) for group, values in groups.items()}
+
+
+@torch.no_grad()
+def patient_dice(
+    network: nn.Module, held_out: CorrectionSet, card: ModelCard, device: torch.device
+) -> dict[str, float]:
+    """Return the Dice of a network for each patient."""
+    frozen, dice = _Frozen(network.to(device)), DiceAccumulator()
+    for batch in validation_batches(held_out, card):
+        moved = {key: one.to(device) for key, one in batch.items() if isinstance(one, Tensor)}
+        dice.add_batch(frozen, {**batch, **moved}, card)
+    return dice.by_patient()
 
 
 def validation_batches(held_out: CorrectionSet, card: ModelCard) -> list[dict[str, Any]]:

@@ -77,3 +77,33 @@ def retention(
         divergence = (cross - entropy).sum(1)
     weight = where.to(divergence.dtype)
     return temperature**2 * (divergence * weight).sum() / weight.sum().clamp_min(1)
+
+
+def unnamed_retention(
+    logits: Tensor, parent: Tensor, named: Tensor, classes: Tensor, activation: Activation
+) -> Tensor:
+    """Return the distillation loss of the structures that a reader did not label, in nats.
+
+    `merge_unnamed` leaves open where these structures are within the reader's background; without
+    this term they would drift away there. Slices with labels of all structures do not contribute.
+
+    Parameters
+    ----------
+    logits, parent
+        ``(N, K, H, W)`` of the model and of its parent.
+    named
+        ``(N, K)`` bool, the labelled channels.
+    classes
+        ``(N, H, W)``, the reader's labels.
+    activation
+        Of the model. With softmax only the reader's background is used, and the probabilities there
+        are relative to those of background and unlabelled structures together.
+    """
+    partial = ~named.all(1)[:, None, None]
+    left_out = named.clone()
+    if activation == "softmax":
+        left_out[:, 0] = False
+        partial = partial & (classes == 0)
+    where, hidden = partial.expand_as(classes), left_out[:, :, None, None]
+    student, teacher = (one.masked_fill(hidden, NEVER) for one in (logits, parent))
+    return retention(student, teacher, where, activation, 1.0)

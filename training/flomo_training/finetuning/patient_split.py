@@ -1,4 +1,4 @@
-"""Check whether there are enough corrections, and hold out some patients."""
+"""Check whether there are enough corrections, and divide the patients for cross-validation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def readiness(corrected: CorrectionSet, settings: Settings) -> Readiness:
         sentence = f"Not enough yet: {have} of {need} slices; accept {need - have} more."
     else:
         sentence = f"Ready: {_counted(have, 'slice')} of {_counted(groups, 'patient')}."
-        if not split(corrected, settings)[1].frames:
+        if not folds(corrected, settings):
             why = "one patient" if groups == 1 else "patients that the model was trained on before"
             sentence = (
                 f"Ready: {_counted(have, 'slice')}, but only of {why}, so none can be held out for "
@@ -40,29 +40,23 @@ def readiness(corrected: CorrectionSet, settings: Settings) -> Readiness:
     return Readiness(ready, have, need, groups, sentence)
 
 
-def split(corrected: CorrectionSet, settings: Settings) -> tuple[CorrectionSet, CorrectionSet]:
-    """Hold out some patients; return the training set and the held-out set.
+def folds(corrected: CorrectionSet, settings: Settings) -> list[frozenset[str]]:
+    """Return the patients that are held out in each fold; every patient is in one fold.
 
-    The split is deterministic. Patients that the model was trained on before are never held out. At
-    least one patient is held out, with about the requested fraction of slices; none if there is
-    only one patient or the model was trained on all of them.
+    The division is deterministic, with about as many slices in each fold. Patients that the model
+    was trained on before are never held out. There are no folds if there is only one patient or the
+    model was trained on all of them.
     """
-    sizes = {group: corrected.of((group,)).slices for group in corrected.groups}
-    wanted = settings.held_out * corrected.slices
-    free = sorted(
-        set(sizes) - corrected.trained, key=lambda group: _random_key(group, settings.seed)
-    )
-    chosen: list[str] = []
-    while free and len(chosen) < len(sizes) - 1:
-        missing = wanted - sum(sizes[group] for group in chosen)
-        # Ties are resolved by the random order.
-        best = min(free, key=lambda group: abs(sizes[group] - missing))
-        if chosen and abs(sizes[best] - missing) >= abs(missing):
-            break
-        chosen.append(best)
-        free.remove(best)
-    trained = [group for group in sizes if group not in chosen]
-    return corrected.of(trained), corrected.of(chosen)
+    groups = corrected.groups
+    free = set(groups) - corrected.trained
+    if len(groups) < 2:
+        return []
+    sizes = {group: corrected.of((group,)).slices for group in free}
+    parts: list[list[str]] = [[] for _ in range(min(settings.folds, len(free)))]
+    # The largest patients first, each to the smallest fold; ties are resolved by a random order.
+    for group in sorted(free, key=lambda one: (-sizes[one], _random_key(one, settings.seed))):
+        min(parts, key=lambda part: sum(sizes[one] for one in part)).append(group)
+    return [frozenset(part) for part in parts]
 
 
 def _random_key(group: str, seed: int) -> str:

@@ -11,6 +11,7 @@ from flomo_training.finetuning.dataset import gather
 from flomo_training.finetuning.patient_split import readiness
 from flomo_training.finetuning.recalibration import recalibrate
 from flomo_training.finetuning.settings import read_settings
+from flomo_training.finetuning.share import NOTHING
 from flomo_training.finetuning.tuning import TunedModel, finetune
 from flomo_training.gate import GateReport, run_gate
 from napari_flomo.corrections import CorrectionStore
@@ -24,33 +25,42 @@ GATE = "gate"
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """Name of a candidate among the tuned models, its training, and the report of the gate."""
+    """Name of a candidate among the tuned models, its training, and the report of the gate.
 
-    candidate: str
+    There is neither name nor report if there was nothing to learn.
+    """
+
+    parent: str
     tuned: TunedModel
-    gate: GateReport
+    candidate: str | None = None
+    gate: GateReport | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as JSON, for viewers and scripts."""
-        lineage: Mapping[str, Any] = self.tuned.card.lineage or {}
+        tuned, gate = self.tuned, self.gate
+        lineage: Mapping[str, Any] = (tuned.card and tuned.card.lineage) or {}
         return {
             "candidate": self.candidate,
-            "folder": str(self.tuned.folder),
-            "parent": self.gate.parent.name,
-            "gate": {
-                "verdict": self.gate.verdict,
-                "passed": self.gate.passed,
-                "reasons": list(self.gate.reasons),
-                "report": str(self.tuned.folder / GATE / "report.json"),
-                "pictures": list(self.gate.pictures),
-                "left_out": list(self.gate.left_out),
+            "folder": str(tuned.folder),
+            "parent": self.parent,
+            "sentence": NOTHING if tuned.card is None else "",
+            "gate": gate
+            and {
+                "verdict": gate.verdict,
+                "passed": gate.passed,
+                "reasons": list(gate.reasons),
+                "report": str(tuned.folder / GATE / "report.json"),
+                "pictures": list(gate.pictures),
+                "left_out": list(gate.left_out),
             },
             "corrections": lineage.get("corrections"),
-            "held_out": [asdict(one) for one in self.tuned.held_out],
-            "held_out_dice": lineage.get("held_out_dice"),
-            "curves": str(self.tuned.curves),
-            "seconds": self.tuned.seconds,
-            "skipped": list(self.tuned.skipped),
+            "held_out": [asdict(one) for fold in tuned.folds for one in fold.held_out],
+            "held_out_dice": {"before": tuned.way.before, "after": tuned.way.after},
+            "share": tuned.way.share,
+            "step": tuned.way.step,
+            "curves": str(tuned.curves),
+            "seconds": tuned.seconds,
+            "skipped": list(tuned.skipped),
         }
 
 
@@ -64,26 +74,30 @@ def learn(
 ) -> FinetuneResult:
     """Fine-tune and recalibrate a model, compare it with its parent, install it as a candidate.
 
-    The arguments are those of `finetune`, the errors those of `finetune` and `run_gate`.
+    If there is nothing to learn, it ends with the fine-tuning. The arguments are those of
+    `finetune`, the errors those of `finetune` and `run_gate`.
     """
     tuned = finetune(config, out, resume=resume, progress=progress, cancelled=cancelled)
+    parent = load_card(config.base).name
+    if tuned.card is None:
+        return FinetuneResult(parent, tuned)
     store = Path(config.store)
     report_progress = progress or no_progress
     report_progress(Progress(message="Calibrating"))
-    recalibrate(tuned.folder, CorrectionStore.open(store), tuned.held_out, config.device, cancelled)
+    recalibrate(tuned.folder, CorrectionStore.open(store), tuned.folds, config.device, cancelled)
     tuned = replace(tuned, card=load_card(tuned.folder))
     report = run_gate(
         parent=config.base,
         candidate=tuned.folder,
         store=store,
-        held_out=tuned.held_out,
+        folds=tuned.folds,
         reference=None if config.reference is None else Path(config.reference),
         out=tuned.folder / GATE,
         device=config.device,
         progress=report_progress,
         cancelled=cancelled,
     )
-    return FinetuneResult(install_candidate(tuned.folder), tuned, report)
+    return FinetuneResult(parent, tuned, install_candidate(tuned.folder), report)
 
 
 def check_readiness(config: FinetuneConfig) -> dict[str, Any]:

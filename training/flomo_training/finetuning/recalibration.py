@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from flomo_training.gate.cases import EvaluationImage, HeldOut
-from flomo_training.gate.corrections import StoreIndex, read_held_out
+from flomo_training.gate.cases import EvaluationImage, Fold
+from flomo_training.gate.corrections import NOT_TRAINED, read_held_out
 from flomo_training.uncertainty.calibration import (
     TOO_FEW,
     Pixels,
@@ -19,36 +19,41 @@ from flomo_training.uncertainty.calibration import (
 from flomo_training.uncertainty.command import store_temperature
 from napari_flomo.corrections import CorrectionStore
 from napari_flomo.errors import Cancelled
+from napari_flomo.models import load_card
 from napari_flomo.segmentation import Segmenter
 
 
 def recalibrate(
     folder: Path,
     store: CorrectionStore,
-    held_out: Sequence[HeldOut],
+    folds: Sequence[Fold],
     device: str = "auto",
     cancelled: Callable[[], bool] | None = None,
 ) -> TemperatureFit | None:
     """Fit the temperature of a candidate on held-out slices and store it in its card.
 
-    Only edited structures are used: unedited ones are the parent's own contours, on which any model
-    similar to the parent would seem well calibrated. With too few edited pixels the result is None
-    and the parent's temperature is kept. Raises `Cancelled` if ``cancelled``, which is checked
-    before each image, returned True.
+    The model of each fold segments the slices that it was trained without; all folds and the
+    candidate get the same temperature. Only edited structures are used: unedited ones are the
+    parent's own contours, on which any model similar to the parent would seem well calibrated. With
+    too few edited pixels the result is None and the parent's temperature is kept. Raises
+    `Cancelled` if ``cancelled``, which is checked before each image, returned True.
     """
-    segmenter = Segmenter.from_pretrained(folder, device)
-    # `split` has already excluded the training images, so the index of the store is not needed.
-    images = read_held_out(store, held_out, segmenter.card, StoreIndex(), lambda _: None)
-    parts = []
-    for image in images:
-        if cancelled is not None and cancelled():
-            raise Cancelled
-        parts.append(edited_pixels(segmenter, image))
+    parts, slices = [], 0
+    for fold in folds:
+        segmenter = Segmenter.from_pretrained(fold.model, device)
+        # Its training images are excluded already.
+        for image in read_held_out(
+            store, fold.held_out, segmenter.card, NOT_TRAINED, lambda _: None
+        ):
+            if cancelled is not None and cancelled():
+                raise Cancelled
+            parts.append(edited_pixels(segmenter, image))
+            slices += len(image.slices)
     if sum(len(part.classes) for part in parts) < TOO_FEW:
         return None
-    fit = fit_temperature(Pixels.together(parts), segmenter.card)
-    slices = sum(len(image.slices) for image in images)
-    store_temperature(folder, fit, f"{slices} held-out corrected slices")
+    fit = fit_temperature(Pixels.together(parts), load_card(folder))
+    for model in (*(fold.model for fold in folds), folder):
+        store_temperature(model, fit, f"{slices} held-out corrected slices")
     return fit
 
 

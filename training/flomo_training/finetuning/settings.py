@@ -28,6 +28,9 @@ from napari_flomo.tables import read_text
 
 DEFAULTS = Path(__file__).with_name("settings.yaml")
 
+RETIRED = {"held_out", "patience"}
+"""Keys of earlier settings files, which are ignored; ``interpolation`` is now one of ``shares``."""
+
 
 @dataclass(frozen=True)
 class Distillation:
@@ -63,10 +66,10 @@ class Settings:
         Seed of sampling and augmentation.
     minimum_slices
         Smallest number of corrected slices to train on.
-    held_out
-        Fraction of the slices that is held out, by patient.
+    folds
+        Number of folds of the cross-validation over patients; there are never more than patients.
     steps, batch_size
-        Number of training steps, and slices per step.
+        Number of training steps of each fold, and slices per step.
     precision
         ``"32"``, ``"bf16"`` (mixed) or ``"auto"``: bf16 where the hardware supports it.
     learning_rate, weight_decay, clip
@@ -78,22 +81,22 @@ class Settings:
         Decay of the running mean of the weights, which is the result.
     evaluate_every
         Steps between two evaluations of the held-out slices; each also writes a checkpoint.
-    patience
-        Number of evaluations without a better Dice before training stops.
-    interpolation
-        Weight of the trained network in the candidate; the parent has the rest.
+    shares
+        Shares of the way from the parent's weights to the trained ones that are evaluated; see
+        `flomo_training.finetuning.share`.
+    unchecked_share
+        Largest share that is used where at most one patient could be held out.
     adapt_statistics
-        Weight of the training images, including unreviewed slices, in the batch norm statistics;
-        those of the parent have the rest.
+        Weight of the training images, including unreviewed slices, in the batch norm statistics
+        from which training starts; those of the parent have the rest.
     freeze_statistics
-        Whether these statistics stay fixed in training, since a few slices of a few patients are
-        not representative.
+        Whether these statistics stay fixed in training.
     replay
         Fraction of a batch taken from the replay data, if given.
     replay_cases
         Maximum number of volumes of the replay data.
     distillation
-        Used without replay data.
+        Used without replay data, if its weight is not 0.
     square, jitter, anywhere
         Size of the training crops in pixels, their largest shift from the centre of the labelled
         structures, and the fraction of crops at a random position.
@@ -103,7 +106,7 @@ class Settings:
 
     seed: int
     minimum_slices: int
-    held_out: float
+    folds: int
     steps: int
     batch_size: int
     precision: Precision
@@ -113,8 +116,8 @@ class Settings:
     warm_up: int
     average: float
     evaluate_every: int
-    patience: int
-    interpolation: float
+    shares: tuple[float, ...]
+    unchecked_share: float
     adapt_statistics: float
     freeze_statistics: bool
     replay: float
@@ -134,7 +137,6 @@ class Settings:
             "learning_rate": self.learning_rate,
             "clip": self.clip,
             "evaluate_every": self.evaluate_every,
-            "patience": self.patience,
             "replay_cases": self.replay_cases,
             "square": self.square,
             "distillation.temperature": self.distillation.temperature,
@@ -142,7 +144,6 @@ class Settings:
         for key, value in positive.items():
             _check(value > 0, f"'{key}' must be positive, not {value}")
         fractions = {
-            "held_out": self.held_out,
             "average": self.average,
             "replay": self.replay,
             "distillation.unseen": self.distillation.unseen,
@@ -151,13 +152,19 @@ class Settings:
         for key, value in fractions.items():
             _check(0 <= value < 1, f"'{key}' must be 0 or more and less than 1, not {value}")
         _check(0 <= self.adapt_statistics <= 1, "'adapt_statistics' must be from 0 to 1")
-        _check(0 < self.interpolation <= 1, "'interpolation' must be more than 0 and at most 1")
+        for key, shares in {
+            "shares": self.shares,
+            "unchecked_share": (self.unchecked_share,),
+        }.items():
+            valid = bool(shares) and all(0 < share <= 1 for share in shares)
+            _check(valid, f"'{key}' must be more than 0 and at most 1")
+        _check(self.folds >= 2, f"'folds' must be at least 2, not {self.folds}")
         _check(self.distillation.weight >= 0, "'distillation.weight' must not be negative")
         _check(0 <= self.warm_up < self.steps, "'warm_up' must be shorter than 'steps'")
 
     @property
     def evaluations(self) -> int:
-        """Number of evaluations without early stopping."""
+        """Number of evaluations of a fold."""
         return math.ceil(self.steps / self.evaluate_every)
 
     def others_per_batch(self, share: float) -> int:
@@ -215,7 +222,7 @@ def read_settings(path: str | os.PathLike[str] | None = None) -> Settings:
     content = _load(DEFAULTS)
     file = DEFAULTS if path is None else Path(path)
     if path is not None:
-        content = _merged(content, _load(file))
+        content = _merged(content, _current(_load(file)))
     try:
         return decode(Settings, content)
     except SchemaError as fault:
@@ -231,6 +238,14 @@ def _load(path: Path) -> Mapping[str, object]:
     if not isinstance(content, Mapping):
         raise FlomoError(f"The settings {path} contain no keys and values.")
     return content
+
+
+def _current(content: Mapping[str, object]) -> dict[str, object]:
+    """Return the content of an earlier settings file with the keys of today."""
+    result = {key: value for key, value in content.items() if key not in RETIRED}
+    if "interpolation" in result:
+        result.setdefault("shares", [result.pop("interpolation")])
+    return result
 
 
 def _merged(base: Mapping[str, object], other: Mapping[str, object]) -> dict[str, object]:

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
-import lightning
-import torch
-from torch.utils.data import DataLoader
-
 from flomo_training.cases import PreparedVolume
-from flomo_training.finetuning.callbacks import BEST, FinetuneLogger, load_weights
+from flomo_training.finetuning.callbacks import RunProgress
 from flomo_training.finetuning.candidate import Facts, write_candidate
-from flomo_training.finetuning.dataset import gather
-from flomo_training.finetuning.module import TuningModule, validation_batches
-from flomo_training.finetuning.patient_split import readiness, split
-from flomo_training.finetuning.replay import (
-    ReplaySampler,
-    SampleDataset,
-    Samples,
-    plan_samples,
-    read_replay,
-)
+from flomo_training.finetuning.dataset import CorrectionSet, gather
+from flomo_training.finetuning.fold import FoldResult, FoldTask, train_fold
+from flomo_training.finetuning.module import interpolate_weights, patient_dice
+from flomo_training.finetuning.patient_split import folds, readiness
+from flomo_training.finetuning.replay import read_replay
 from flomo_training.finetuning.settings import Settings, read_settings
-from flomo_training.fit import LAST, find_checkpoint, make_trainer
-from flomo_training.gate.cases import HeldOut
+from flomo_training.finetuning.share import Way, choose_way
+from flomo_training.fit import LAST
+from flomo_training.gate.cases import Fold
 from flomo_training.progress_logger import CURVES
-from flomo_training.recipe import Hardware, Recipe
+from flomo_training.quiet import quiet_lightning
 from napari_flomo.corrections import CorrectionStore
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.files import atomic_write
@@ -42,7 +35,7 @@ from napari_flomo.schema import encode
 from napari_flomo.segmentation import choose_device
 
 MODEL = "model"
-"""Folder of the candidate, in a run folder."""
+"""Folder of a model, in a run folder (the candidate) and in that of a fold."""
 
 STARTED = "started.json"
 """File in a run folder with the hashes of what the run was started with."""
@@ -55,11 +48,14 @@ class TunedModel:
     Attributes
     ----------
     folder, card
-        Of the candidate.
-    held_out
-        Slices that were held out of training; none if there was only one patient.
+        Of the candidate; there is none, and the card is None, if nothing was learnt.
+    way
+        How far the candidate is from its parent; with share 0 nothing was learnt.
+    folds
+        For each fold a model that was trained without its held-out patients; none if there was only
+        one patient.
     batch_hash
-        SHA-256 of all corrections, including held-out ones.
+        SHA-256 of all corrections.
     curves
         Table (CSV) with loss and held-out Dice.
     seconds
@@ -69,8 +65,9 @@ class TunedModel:
     """
 
     folder: Path
-    card: ModelCard
-    held_out: tuple[HeldOut, ...]
+    card: ModelCard | None
+    way: Way
+    folds: tuple[Fold, ...]
     batch_hash: str
     curves: Path
     seconds: float
@@ -88,7 +85,9 @@ def finetune(
 ) -> TunedModel:
     """Fine-tune a model with corrections.
 
-    Only reviewed slices of accepted corrections are used. Some patients are held out.
+    Only reviewed slices of accepted corrections are used. The model is trained in several folds,
+    each without some of the patients, on whom it is then evaluated: how far to go from the parent
+    is what helps them (`choose_way`). The candidate has the mean of the folds' weights.
 
     Parameters
     ----------
@@ -123,7 +122,6 @@ def finetune(
     ready = readiness(corrected, settings)
     if not ready.ready:
         raise FlomoError(" ".join([ready.sentence, *skipped[:1]]))
-    training, held_out = split(corrected, settings)
     replayed: list[PreparedVolume] = []
     if config.replay is not None:
         report(Progress(message="Reading the data of the base task"))
@@ -132,84 +130,120 @@ def finetune(
         raise Cancelled
     inputs = {
         "base": card.card_hash,
-        "corrections": [training.batch_hash, held_out.batch_hash],
+        "corrections": corrected.batch_hash,
         "replayed": _hash(sorted(volume.fingerprint for volume in replayed)),
         "settings": encode(settings),
     }
-    checkpoint = _begin(out, resume, inputs, card)
-    logger = FinetuneLogger(out, settings, report, cancelled or (lambda: False))
+    _begin(out, resume, inputs, card)
     device = choose_device(config.device)
-    recipe = settings.recipe(card, folder, _hardware(device))
-    distil = not replayed and settings.distillation.weight > 0
-    # Seed just before the weights are loaded, since imports may draw random numbers.
-    lightning.seed_everything(settings.seed, workers=True, verbose=False)
-    module = TuningModule(recipe, settings, load_network(folder)[0], distil=distil)
-    samples = plan_samples(training, replayed, card, settings)
-    loader = _samples_loader(samples, card, recipe, settings)
-    batches = validation_batches(held_out, card)
-    with warnings.catch_warnings():
-        # So few slices are prepared faster than a worker process starts.
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        trainer = _make_trainer(recipe, logger, device)
-        if batches:
-            trainer.validate(module, _validation_loader(batches), verbose=False)
-            logger.baseline = module.validation_dice.mean()
-        module.adapt_batchnorm(training.frames)
-        validation = _validation_loader(batches) if batches else None
-        # A checkpoint is read without unpickling objects.
-        trainer.fit(module, loader, validation, ckpt_path=checkpoint, weights_only=True)
-    if trainer.interrupted:
-        raise Cancelled("The training was interrupted; continue with --resume.")
-    _load_result(module, logger, out)
-    _check_unchanged(folder, card)
-    facts = Facts(
-        training=training,
-        held_out=held_out,
-        replayed=tuple(sorted({volume.fingerprint for volume in replayed})),
-        steps=int(trainer.global_step),
-        best_step=logger.best_step or int(trainer.global_step),
-        dice_before=logger.baseline,
-        dice_after=logger.best,
-        seconds=logger.seconds,
-        hardware=logger.provenance["hardware"],
-        versions=logger.provenance["versions"],
+    parts = folds(corrected, settings) or [frozenset()]
+    report(Progress(message="Evaluating the model in use"))
+    parent = patient_dice(
+        load_network(folder)[0], corrected.of(frozenset().union(*parts)), card, device
     )
-    candidate = write_candidate(out / MODEL, module.candidate.network, card, settings, facts)
+    run = RunProgress(
+        report,
+        cancelled or (lambda: False),
+        len(parts) * settings.evaluations * settings.evaluate_every,
+        parent,
+    )
+    task = FoldTask(out, folder, card, replayed, settings, device, run)
+    with quiet_lightning():
+        results = [
+            train_fold(task, number, corrected.without(part), corrected.of(part))
+            for number, part in enumerate(parts, start=1)
+        ]
+    _check_unchanged(folder, card)
+    way = _way(results, parent, settings)
+    _write_curves(results, out / CURVES)
+    facts = _facts(results, replayed, way)
+    made: ModelCard | None = None
+    judged: list[Fold] = []
+    if way.share:
+        for one in results:
+            if one.held_out.frames:
+                _write(task, one.folder / MODEL, [one], _facts([one], replayed, way))
+                judged.append(Fold(one.folder / MODEL, tuple(one.held_out.as_held_out())))
+        made = _write(task, out / MODEL, results, facts)
     return TunedModel(
         folder=out / MODEL,
-        card=candidate,
-        held_out=tuple(held_out.as_held_out()),
-        batch_hash=training.joined(held_out).batch_hash,
+        card=made,
+        way=way,
+        folds=tuple(judged),
+        batch_hash=corrected.batch_hash,
         curves=out / CURVES,
-        seconds=logger.seconds,
+        seconds=facts.seconds,
         skipped=tuple(skipped),
     )
 
 
-def _make_trainer(
-    recipe: Recipe, logger: FinetuneLogger, device: torch.device
-) -> lightning.Trainer:
-    # A device without a number is the first one.
-    devices = [device.index] if device.type == "cuda" and ":" in str(device) else None
-    return make_trainer(recipe, logger.out, logger, devices)
+def _way(results: Sequence[FoldResult], parent: Mapping[str, float], settings: Settings) -> Way:
+    """Choose step and share on the held-out patients of all folds."""
+    points = {
+        point: reduce(lambda all_, one: all_ | one.dice[point], results, dict[str, float]())
+        for point in results[0].dice
+    }
+    measured = {
+        patient: dice
+        for patient, dice in parent.items()
+        if all(patient in found for found in points.values())
+    }
+    if not measured or not points:
+        share = min(settings.unchecked_share, max(settings.shares))
+        return Way(settings.evaluations * settings.evaluate_every, share)
+    return choose_way(measured, points, settings.unchecked_share)
 
 
-def _begin(out: Path, resume: bool, inputs: Mapping[str, Any], card: ModelCard) -> Path | None:
-    """Return the checkpoint to resume from, or create the run folder and return None.
+def _facts(results: Sequence[FoldResult], replayed: Sequence[PreparedVolume], way: Way) -> Facts:
+    training = reduce(CorrectionSet.joined, (one.training for one in results))
+    held_out = reduce(CorrectionSet.joined, (one.held_out for one in results))
+    provenance = results[-1].logger.provenance
+    return Facts(
+        training=training,
+        held_out=held_out,
+        folds=sum(bool(one.held_out.frames) for one in results),
+        replayed=tuple(sorted({volume.fingerprint for volume in replayed})),
+        way=way,
+        seconds=sum(one.logger.seconds for one in results),
+        hardware=provenance["hardware"],
+        versions=provenance["versions"],
+    )
+
+
+def _write(task: FoldTask, folder: Path, results: Sequence[FoldResult], facts: Facts) -> ModelCard:
+    """Write a model with the mean weights of some folds, at the chosen point."""
+    network = load_network(task.base)[0]
+    trained = [one.weights(facts.way.step) for one in results]
+    network.load_state_dict(interpolate_weights(network, trained, facts.way.share))
+    return write_candidate(folder, network, task.card, task.settings, facts)
+
+
+def _write_curves(results: Sequence[FoldResult], path: Path) -> None:
+    """Write the curves of all folds into one table."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["fold", *results[0].logger.columns])
+        writer.writeheader()
+        for number, one in enumerate(results, start=1):
+            writer.writerows({"fold": number, **row} for row in one.logger.rows)
+
+
+def _begin(out: Path, resume: bool, inputs: Mapping[str, Any], card: ModelCard) -> None:
+    """Create the run folder, or check that the run in it can be resumed.
 
     Raises a `FlomoError` if the folder contains another run or one that was started with other
     inputs.
     """
-    checkpoint = None
-    if not resume or (out / LAST).is_file():
-        checkpoint = find_checkpoint(out, resume)
-    if checkpoint is not None:
+    if any(out.glob(f"**/{LAST}")):
+        if not resume:
+            raise FlomoError(
+                f"{out} already contains a run; add --resume, or choose another --out."
+            )
         _check_started(out, inputs, card)
-        return checkpoint
+        return
     out.mkdir(parents=True, exist_ok=True)
     with atomic_write(out / STARTED) as temporary:
         temporary.write_text(json.dumps(inputs, indent=2) + "\n", encoding="utf-8")
-    return None
 
 
 def _check_started(out: Path, now: Mapping[str, Any], card: ModelCard) -> None:
@@ -245,35 +279,6 @@ def _check_unchanged(folder: Path, card: ModelCard) -> None:
             f"The model {card.name} was replaced during the training, so the result was discarded; "
             "start a new run."
         )
-
-
-def _load_result(module: TuningModule, logger: FinetuneLogger, out: Path) -> None:
-    """Load the best weights, or without held-out slices the last running mean.
-
-    A run that is resumed after its last step arrives here without training.
-    """
-    if logger.best is not None:
-        load_weights(module.candidate.network, out / BEST)
-        return
-    finished = torch.load(out / LAST, map_location="cpu", weights_only=True)
-    module.load_state_dict(finished["state_dict"])
-    module.update_candidate()
-
-
-def _samples_loader(
-    samples: Samples, card: ModelCard, recipe: Any, settings: Settings
-) -> DataLoader[Any]:
-    dataset = SampleDataset(samples, card, recipe.crops, recipe.augmentation, settings.seed)
-    sampler = ReplaySampler(samples, settings.batch_size, settings.evaluate_every, settings.seed)
-    return DataLoader(dataset, batch_size=settings.batch_size, sampler=sampler)
-
-
-def _validation_loader(batches: list[dict[str, Any]]) -> DataLoader[Any]:
-    return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
-
-
-def _hardware(device: torch.device) -> Hardware:
-    return Hardware(accelerator="gpu" if device.type == "cuda" else "cpu", devices=1)
 
 
 def _hash(values: Sequence[str]) -> str:

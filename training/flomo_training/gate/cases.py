@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from napari_flomo.volumes import Volume
 
@@ -15,6 +16,14 @@ class HeldOut:
     record_id: str
     frame: int
     slices: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A fold of a cross-validation: a model, and the slices that it was trained without."""
+
+    model: Path
+    held_out: tuple[HeldOut, ...]
 
 
 @dataclass(frozen=True, eq=False)

@@ -77,15 +77,27 @@ def _on_corrections(part: DataSetResult | None, rules: Rules) -> Iterator[Check]
         return
     if part.groups < rules.correction_groups:
         yield _too_few("corrections", part, rules.correction_groups)
-    dice = part.mean.dice
-    least = f" by more than {rules.dice_gain:g}" if rules.dice_gain else ""
-    yield Check(
-        "corrections_dice",
-        None if dice.difference is None else dice.difference > rules.dice_gain,
-        f"Mean Dice on the held-out corrections {_moved(dice, part)}; it must rise{least}.",
-    )
+    yield _gain(part, rules)
     yield from _left_alone(part, rules)
     yield from _calibration("corrections", part, rules)
+
+
+def _gain(part: DataSetResult, rules: Rules) -> Check:
+    """Check the Dice of the new kind of images: it must rise, and its interval exclude zero."""
+    dice = part.mean.dice
+    least = f" by more than {rules.dice_gain:g}" if rules.dice_gain else ""
+    sentence = f"Mean Dice on the held-out corrections {_moved(dice, part)}; it must rise{least}"
+    if dice.difference is None:
+        return Check("corrections_dice", None, f"{sentence}.")
+    if dice.difference <= rules.dice_gain:
+        return Check("corrections_dice", False, f"{sentence}.")
+    if dice.low is None or dice.low <= 0:
+        return Check(
+            "corrections_dice",
+            None,
+            f"{sentence}, and its interval must be above 0: too few patients to tell.",
+        )
+    return Check("corrections_dice", True, f"{sentence}.")
 
 
 def _left_alone(part: DataSetResult, rules: Rules) -> Iterator[Check]:
@@ -117,7 +129,8 @@ def _too_few(name: str, part: DataSetResult, wanted: int) -> Check:
     return Check(
         f"{name}_groups",
         None,
-        f"Only {_patients(part)} could be evaluated in {TITLES[name]}; the rules require {wanted}.",
+        f"Only {_patients(part)} could be evaluated in {TITLES[name]}: too few patients to tell; "
+        f"the rules require {wanted}.",
     )
 
 
@@ -133,7 +146,9 @@ def _moved(figure: MetricChange, part: DataSetResult) -> str:
     interval = ""
     if figure.low is not None and figure.high is not None:
         interval = f", 95 % interval {figure.low:+.4f} to {figure.high:+.4f}"
-    return f"{way} ({figure.before:.4f} to {figure.after:.4f}{interval}, {_patients(part)})"
+    kept = f"; {part.to_parent} of {part.images} images go to the parent" if part.to_parent else ""
+    numbers = f"{figure.before:.4f} to {figure.after:.4f}{interval}"
+    return f"{way} ({numbers}, {_patients(part)}{kept})"
 
 
 def _patients(part: DataSetResult) -> str:

@@ -15,7 +15,7 @@ from flomo_training.uncertainty.band import foreground_band
 from flomo_training.uncertainty.reliability import Reliability
 from napari_flomo.models import ModelCard
 from napari_flomo.progress import Progress
-from napari_flomo.segmentation import Segmentation, Segmenter
+from napari_flomo.segmentation import Segmentation, Segmenter, image_signature, route
 from napari_flomo.volumes import Volume
 
 NAN = float("nan")
@@ -62,10 +62,14 @@ class StructureComparison:
 
 @dataclass(frozen=True, eq=False)
 class ImageComparison:
-    """Results of both models on one image, with one row for each labelled structure."""
+    """Results of both models on one image, with one row for each labelled structure.
+
+    ``to_parent`` is True if the parent is used for the image although there is the candidate.
+    """
 
     image: EvaluationImage
     rows: tuple[StructureComparison, ...]
+    to_parent: bool = False
 
     @property
     def dice(self) -> tuple[float, float]:
@@ -99,18 +103,35 @@ def compare_models(
 ) -> tuple[ImageComparison, ComparedLabels]:
     """Segment one image with both models, as users do, and compare the results with its labels.
 
+    Beside a candidate with a signature the parent stays in use: for an image that the router gives
+    to the parent, its result is that of both.
+
     Raises a `FlomoError` if the image cannot be read or the models do not accept it, and
     `Cancelled` if ``cancelled`` returned True.
     """
     volume, labels = image.load()
-    before, after = (
-        _segment(model, volume, image.slices, step, cancelled) for model in (parent, candidate)
-    )
+    before = _segment(parent, volume, image.slices, step, cancelled)
+    to_parent = goes_to_parent(volume, parent.card, candidate.card)
+    if to_parent:
+        step(len(image.slices))
+        after = before
+    else:
+        after = _segment(candidate, volume, image.slices, step, cancelled)
     rows = [
         _row(image, code, labels, (before, after), _name(parent.card, code)) for code in image.codes
     ]
     shown = [_evaluated_part(codes.data, image) for codes in (labels, before.labels, after.labels)]
-    return ImageComparison(image, tuple(rows)), ComparedLabels(volume, *shown)
+    return ImageComparison(image, tuple(rows), to_parent), ComparedLabels(volume, *shown)
+
+
+def goes_to_parent(volume: Volume, parent: ModelCard, candidate: ModelCard) -> bool:
+    """Return whether the parent is used for an image if both models are in use."""
+    if candidate.signature is None:
+        return False  # the candidate replaces its parent
+    specialists = {candidate.name: candidate.signature}
+    return (
+        route(image_signature(volume, parent).tolist(), parent.signature, specialists).name is None
+    )
 
 
 def _evaluated_part(codes: NDArray[np.integer], image: EvaluationImage) -> NDArray[np.integer]:

@@ -24,29 +24,40 @@ structure also removes a few voxels from its neighbours."""
 
 @dataclass(frozen=True)
 class StoreIndex:
-    """Signatures of all images of a store, with corrections in any state.
-
-    ``trained_groups`` and ``trained_images`` (SHA-256) are those that a model was trained on.
-    """
+    """Signatures of all images of a store, with corrections in any state, and their records."""
 
     signatures: frozenset[str] = frozenset()
-    trained_groups: frozenset[str] = frozenset()
-    trained_images: frozenset[str] = frozenset()
+    records: tuple[Record, ...] = ()
+
+    def seen_by(self, trained_on: Iterable[str]) -> Trained:
+        """Return what a model was trained on, given the fingerprints of its training images."""
+        fingerprints = set(trained_on)
+        own = [r for r in self.records if r.image.sha256[:FINGERPRINT] in fingerprints]
+        groups = frozenset(record.group for record in own)
+        return Trained(groups, frozenset(record.image.sha256 for record in own))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Patients and images (SHA-256) of a store that a model was trained on."""
+
+    groups: frozenset[str] = frozenset()
+    images: frozenset[str] = frozenset()
+
+
+NOT_TRAINED = Trained()
 
 
 def index_store(
     store: CorrectionStore,
-    trained_on: Iterable[str],
     note: Callable[[str], None],
     cancelled: Callable[[], bool] | None = None,
 ) -> StoreIndex:
     """Read all images of a store, to identify them in other data.
 
-    ``trained_on`` has the fingerprints of the training images of the models. ``note`` is called
-    with one sentence for each image that cannot be read. Raises `Cancelled` if ``cancelled``, which
-    is checked before each image, returned True.
+    ``note`` is called with one sentence for each image that cannot be read. Raises `Cancelled` if
+    ``cancelled``, which is checked before each image, returned True.
     """
-    seen_in_training = set(trained_on)
     found: set[str] = set()
     read: set[str] = set()
     records = store.records(lambda sentence: note(_without_path(sentence, store)))
@@ -63,30 +74,25 @@ def index_store(
         except FlomoError as error:
             sentence = _without_path(str(error), store)
             note(f"{sentence} It could not be compared with the reference set.")
-    trained = [r for r in records if r.image.sha256[:FINGERPRINT] in seen_in_training]
-    return StoreIndex(
-        frozenset(found),
-        frozenset(record.group for record in trained),
-        frozenset(record.image.sha256 for record in trained),
-    )
+    return StoreIndex(frozenset(found), tuple(records))
 
 
 def read_held_out(
     store: CorrectionStore,
     held_out: Sequence[HeldOut],
     card: ModelCard,
-    content: StoreIndex,
+    trained: Trained,
     note: Callable[[str], object],
 ) -> list[EvaluationImage]:
     """Return held-out slices as evaluation images; structures are matched by name.
 
     ``note`` is called with one sentence for everything that is left out: used for training, not
-    reviewed, not accepted, or unreadable.
+    reviewed, not accepted, or unreadable. ``trained`` are patients that a model was trained on.
     """
     images = []
     for part in held_out:
         try:
-            images.append(_evaluation_image(store, part, card, content))
+            images.append(_evaluation_image(store, part, card, trained))
         except FlomoError as error:
             note(_without_path(str(error), store))
     return images
@@ -98,10 +104,10 @@ def _without_path(sentence: str, store: CorrectionStore) -> str:
 
 
 def _evaluation_image(
-    store: CorrectionStore, part: HeldOut, card: ModelCard, content: StoreIndex
+    store: CorrectionStore, part: HeldOut, card: ModelCard, trained: Trained
 ) -> EvaluationImage:
     record = store.record(part.record_id)
-    _check(record, part, content)
+    _check(record, part, trained)
     codes = {
         code: card.labels[index].code for code, index in classes_by_name(record.codes, card).items()
     }
@@ -146,7 +152,7 @@ def edited_structures(
     return found
 
 
-def _check(record: Record, part: HeldOut, content: StoreIndex) -> None:
+def _check(record: Record, part: HeldOut, trained: Trained) -> None:
     """Raise if a correction cannot be used for evaluation."""
     which = f"Correction {record.id}"
     if record.state != "accepted":
@@ -156,9 +162,9 @@ def _check(record: Record, part: HeldOut, content: StoreIndex) -> None:
         raise FlomoError(
             f"{which} has unreviewed slices in frame {part.frame} and was not used for evaluation."
         )
-    if record.image.sha256 in content.trained_images:
+    if record.image.sha256 in trained.images:
         raise FlomoError(f"{which} was used for training and therefore not for evaluation.")
-    if record.group in content.trained_groups:
+    if record.group in trained.groups:
         raise FlomoError(
             f"{which} is of a patient used for training and was not used for evaluation."
         )

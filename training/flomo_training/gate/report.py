@@ -27,7 +27,8 @@ PROTOCOL = (
     "is listed separately and not part of the mean. A structure that is in neither the labels nor "
     "a result is ignored; if only one model segments an absent structure, its Dice is 0 and the "
     "other's 1. Mean over images of each structure, then over structures. Intervals: 95 %, paired "
-    "bootstrap over patients, none for a single patient."
+    "bootstrap over patients, none for a single patient. Corrections are segmented by models of a "
+    "cross-validation, each trained without the patient."
 )
 
 _VERDICTS: dict[str, str] = {
@@ -170,6 +171,9 @@ def page(report: GateReport) -> str:
                 f"{part.data}: {_count(part.groups, 'patient')}, {_count(part.images, 'image')}, "
                 f"{_count(part.slices, 'slice')}; SHA-256 `{part.sha256}`."
             )
+            if part.to_parent:
+                images = _count(part.to_parent, "image")
+                counts += f" By its signature the parent stays in use for {images} of these."
             blocks += [f"## {title}", counts, "\n".join(_table(part))]
     if report.pictures:
         blocks.append("## Images that changed most")

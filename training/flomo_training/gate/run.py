@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from flomo_training.gate import exclusion, plots, report
-from flomo_training.gate.cases import EvaluationImage, HeldOut
+from flomo_training.gate.cases import EvaluationImage, Fold, HeldOut
 from flomo_training.gate.checks import decide, run_checks
 from flomo_training.gate.comparison import ImageComparison, compare_models
 from flomo_training.gate.corrections import StoreIndex, index_store, read_held_out
@@ -41,6 +41,7 @@ def run_gate(
     out: Path,
     store: Path | None = None,
     held_out: Sequence[HeldOut] = (),
+    folds: Sequence[Fold] = (),
     reference: Path | None = None,
     rules: Rules | None = None,
     device: str = "auto",
@@ -62,6 +63,9 @@ def run_gate(
         Store of corrections: the held-out ones, and those that must not be in the reference set.
     held_out
         Slices of the store that were held out of the candidate's training.
+    folds
+        Of the cross-validation that the candidate is the result of. On the held-out slices of a
+        fold its model stands for the candidate.
     reference
         Prepared data of the base task, see `flomo_training.gate.reference.read_reference`; by
         default the reference set of the parent, or of the model that it descends from.
@@ -91,7 +95,8 @@ def run_gate(
     folders = locate(parent), locate(candidate)
     cards = load_card(folders[0]), load_card(folders[1])
     check_pair(*cards)
-    if held_out and store is None:
+    judged = [Fold(folders[1], tuple(held_out)), *folds] if held_out else list(folds)
+    if judged and store is None:
         raise FlomoError("Held-out corrections need their store; give its folder with --store.")
     reference = find_reference(folders[0]) if reference is None else reference
     try:
@@ -101,14 +106,14 @@ def run_gate(
             f"The folder {out} cannot be created: {reason_of(error)}; choose another one."
         ) from error
     check_writable(out / report.REPORT_FILE)
-    images = _select_images(cards, reference, store, held_out, log)
-    log.start(2 * sum(len(image.slices) for part in images.values() for image in part))
-    before, after = (Segmenter.from_pretrained(folder, device) for folder in folders)
-    if (before.card.sha256, after.card.sha256) != (cards[0].sha256, cards[1].sha256):
-        raise FlomoError("A model was replaced during the gate; run the gate again.")
+    images = _select_images(cards, reference, store, judged, log)
+    log.start(2 * sum(len(image.slices) for *_, those in images for image in those))
+    before = _segmenter(folders[0], cards[0], device)
     changes: dict[str, plots.ChangedSlice] = {}
     compared: dict[str, list[ImageComparison]] = {"reference": [], "corrections": []}
-    for part, those in images.items():
+    for part, model, those in images:
+        folder, card = (model, load_card(model)) if model else (folders[1], cards[1])
+        after = _segmenter(folder, card, device)
         for image in those:
             comparison, labels = compare_models(image, before, after, log.step, cancelled)
             compared[part].append(comparison)
@@ -120,7 +125,8 @@ def run_gate(
         data = data_name(reference), reference_hash(reference)
         results["reference"] = summarise(compared["reference"], names, *data)
     if store is not None and compared["corrections"]:
-        data = "corrections", _held_out_hash(CorrectionStore.open(store), held_out)
+        slices = [one for fold in judged for one in fold.held_out]
+        data = "corrections", _held_out_hash(CorrectionStore.open(store), slices)
         results["corrections"] = summarise(compared["corrections"], names, *data)
     checks = run_checks(results["reference"], results["corrections"], rules)
     largest = sorted(changes.items(), key=lambda item: -item[1].change)[: plots.MOST_PICTURES]
@@ -193,27 +199,43 @@ class _Log:
         self.report("Comparing")
 
 
+def _segmenter(folder: Path, card: ModelCard, device: str) -> Segmenter:
+    """Load a model; raise if it was replaced since its card was read."""
+    segmenter = Segmenter.from_pretrained(folder, device)
+    if segmenter.card.sha256 != card.sha256:
+        raise FlomoError("A model was replaced during the gate; run the gate again.")
+    return segmenter
+
+
 def _select_images(
     cards: tuple[ModelCard, ModelCard],
     reference: Path | None,
     store: Path | None,
-    held_out: Sequence[HeldOut],
+    folds: Sequence[Fold],
     log: _Log,
-) -> dict[str, list[EvaluationImage]]:
-    """Return the images of the reference set and of the corrections that no model has seen."""
+) -> list[tuple[str, Path | None, list[EvaluationImage]]]:
+    """Return the images of each part of the report that no model has seen, and their model.
+
+    The parts are the reference set, with the candidate (None), and the corrections of each fold.
+    """
     log.report("Looking for leaks")
     seen = exclusion.seen_fingerprints(*cards, log)
     index = StoreIndex()
-    images: dict[str, list[EvaluationImage]] = {"reference": [], "corrections": []}
+    images: list[tuple[str, Path | None, list[EvaluationImage]]] = []
     if store is not None:
         opened = CorrectionStore.open(store)
-        index = index_store(opened, seen, log, log.cancelled)
-        images["corrections"] = read_held_out(opened, held_out, cards[0], index, log)
+        index = index_store(opened, log, log.cancelled)
+        for fold in folds:
+            both = (cards[0], load_card(fold.model))
+            trained = index.seen_by(one for card in both for one in card.trained_on or ())
+            found = read_held_out(opened, fold.held_out, cards[0], trained, log)
+            images.append(("corrections", fold.model, found))
     if reference is not None:
-        found = read_reference(
+        listed = read_reference(
             reference, cards[0], lambda _progress: log.report("Looking for leaks"), log.cancelled
         )
-        images["reference"] = exclusion.exclude_seen(found, seen, index.signatures, log)
+        unseen = exclusion.exclude_seen(listed, seen, index.signatures, log)
+        images.insert(0, ("reference", None, unseen))
     return images
 
 

@@ -50,6 +50,8 @@ class DataSetResult:
         Over structures, and of each one in the order of the card.
     left_alone
         Structures that the readers accepted unchanged; not part of the mean.
+    to_parent
+        Number of images that the router gives to the parent, beside which the candidate is used.
     """
 
     data: str
@@ -60,6 +62,7 @@ class DataSetResult:
     mean: StructureChange
     structures: tuple[StructureChange, ...]
     left_alone: tuple[StructureChange, ...] = ()
+    to_parent: int = 0
 
 
 def summarise(
@@ -77,6 +80,7 @@ def summarise(
         mean=_structure_change("mean", rows),
         structures=_by_structure(rows, names),
         left_alone=_by_structure(others, names),
+        to_parent=sum(one.to_parent for one in comparisons),
     )
 
 
