@@ -28,6 +28,7 @@ from napari_flomo.session import (
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.panels.base import PanelHost
     from napari_flomo.measures import Flag
+    from napari_flomo.session import Review, SliceState
 
 EDITOR_TAG = "FLoMoSegmentation"
 
@@ -38,6 +39,8 @@ class ReviewPanel(Panel):
     def __init__(self, ui: Any, host: PanelHost) -> None:
         super().__init__(ui, host)
         self.slices: tuple[SliceIndex, ...] = ()
+        self._shown: tuple[Review, tuple[SliceIndex, ...]] | None = None
+        self._progress: list[tuple[SliceState, int]] = []
         table = ui.reviewTable
         table.setColumnCount(len(messages.REVIEW_COLUMNS))
         table.setHorizontalHeaderLabels([title for title, _tip in messages.REVIEW_COLUMNS])
@@ -81,7 +84,7 @@ class ReviewPanel(Panel):
         self.update_accept_button()
         self.ui.progressLine.setVisible(review is not None)
         if current is None or review is None:
-            self.slices = ()
+            self.slices, self._shown = (), None
             table.setRowCount(0)
             self.show_flags((), False)
             return
@@ -89,17 +92,25 @@ class ReviewPanel(Panel):
         self.ui.progressLine.setText(progress_text(image))
         self.slices = listed(image)
         table.setRowCount(len(self.slices))
+        self.fill_rows(review, current.nodes.n_frames > 1)
+        if review.current in self.slices:
+            table.selectRow(self.slices.index(review.current))
+        self.show_flags(self.host.logic.session.flags(current.key), current.nodes.n_frames > 1)
+
+    def fill_rows(self, review: Review, moving: bool) -> None:
+        """Write the rows that changed: a cine has hundreds, and a step changes one or two."""
+        table, progress = self.ui.reviewTable, review.progress(self.slices)
+        known = self._progress if self._shown == (review, self.slices) else []
+        self._shown, self._progress = (review, self.slices), progress
         for row, index in enumerate(self.slices):
-            texts = messages.review_row(review, index, current.nodes.n_frames > 1)
-            for column, text in enumerate(texts):
+            if row < len(known) and known[row] == progress[row]:
+                continue
+            for column, text in enumerate(messages.review_row(review, index, moving)):
                 item = table.item(row, column)
                 if item is None:
                     table.setItem(row, column, qt.QTableWidgetItem(text))
                 else:
                     item.setText(text)
-        if review.current in self.slices:
-            table.selectRow(self.slices.index(review.current))
-        self.show_flags(self.host.logic.session.flags(current.key), current.nodes.n_frames > 1)
 
     def show_flags(self, flags: tuple[Flag, ...], moving: bool) -> None:
         """List what contradicts anatomy; ``moving`` if the image has frames."""
