@@ -5,6 +5,7 @@ from __future__ import annotations
 from napari_flomo.measures.agreement import AgreementLimits, agreement_limits
 from napari_flomo.measures.body import body_surface_m2
 from napari_flomo.measures.conventions import (
+    DENSITIES_G_PER_ML,
     MYOCARDIAL_DENSITY_G_PER_ML,
     SLICE_THICKNESS_UNKNOWN,
     Conventions,
@@ -41,6 +42,7 @@ from napari_flomo.measures.wall import (
 )
 
 __all__ = [
+    "DENSITIES_G_PER_ML",
     "MYOCARDIAL_DENSITY_G_PER_ML",
     "PHASES",
     "SIDES",

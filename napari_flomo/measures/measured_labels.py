@@ -126,6 +126,17 @@ class MeasuredLabels:
         self.frames: dict[int, MeasuredFrame] = {}
         self._seen: dict[int, int] = {}
 
+    def fits(self, counts: VoxelCounts, codes: HeartCodes) -> bool:
+        """Return True if other counts of the same labels would be measured in the same way."""
+        own = self.counts
+        return (own.codes, own.ml_per_voxel, own.gap, own.conventions, self.codes) == (
+            counts.codes,
+            counts.ml_per_voxel,
+            counts.gap,
+            counts.conventions,
+            codes,
+        )
+
     def update(
         self, frame: int, stack: NDArray[np.integer], grey: NDArray[np.generic] | None = None
     ) -> None:

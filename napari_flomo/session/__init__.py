@@ -25,6 +25,7 @@ from napari_flomo.jobs import (
 )
 from napari_flomo.session import (
     cine_messages,
+    measure_messages,
     messages,
     model_messages,
     report_messages,
@@ -39,6 +40,7 @@ from napari_flomo.session.correction_writer import CorrectionWriter
 from napari_flomo.session.duplicates import is_copy
 from napari_flomo.session.events import (
     AutosaveChanged,
+    ConventionsChanged,
     CorrectionKept,
     EarlierFound,
     Event,
@@ -60,6 +62,7 @@ from napari_flomo.session.events import (
     RunStarted,
     UnsavedFound,
 )
+from napari_flomo.session.findings import counts_of, unknown_measures
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.message_board import MessageBoard
 from napari_flomo.session.messages import Choice, Message, Until
@@ -110,6 +113,7 @@ __all__ = [
     "Busy",
     "Choice",
     "Column",
+    "ConventionsChanged",
     "CorrectionKept",
     "CorrectionWriter",
     "EarlierFound",
@@ -161,12 +165,14 @@ __all__ = [
     "chosen_model",
     "cine_messages",
     "continue_from",
+    "counts_of",
     "give_up",
     "has_phases",
     "image_name",
     "is_copy",
     "labels_at_risk",
     "listed",
+    "measure_messages",
     "messages",
     "model_messages",
     "model_options",
@@ -183,6 +189,7 @@ __all__ = [
     "structure_colours",
     "study_messages",
     "uncertainty_maps",
+    "unknown_measures",
     "unsaved_messages",
     "use_tool",
     "visibility_messages",

@@ -104,6 +104,7 @@ def heart_lines(heart: HeartMeasures, first_frame: int = 1) -> list[str]:
         lines.append(f"Myocardial mass: {heart.mass_g:.0f} g")
     if heart.phases is not None and (phases := phases_text(heart.phases, first_frame)):
         lines.append(phases)
+    lines += heart.conventions.differences()
     if not heart.complete:
         lines.append(PARTIAL_MEASURES)
     return lines

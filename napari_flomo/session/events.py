@@ -121,6 +121,10 @@ class AutosaveChanged(ImageEvent):
     problem: str | None
 
 
+class ConventionsChanged(Event):
+    """Volumes and mass of all images are computed in another way, see `Conventions`."""
+
+
 @dataclass(frozen=True)
 class UnsavedFound(Event):
     """The unsaved edits of crashes were listed, the latest first."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from napari_flomo.measures import (
+    SLICE_THICKNESS_UNKNOWN,
     Flag,
     HeartCodes,
     HeartFlags,
     HeartMeasures,
+    MeasuredLabels,
     VolumeCurve,
+    VoxelCounts,
     heart_of_cine,
     implausible,
     volume_curves,
@@ -22,6 +27,36 @@ from napari_flomo.session.phases import segmented_frames
 _SAMPLED = 1_000_000  # voxels of a large image
 
 
+def counts_of(image: OpenImage, frames: Iterable[int]) -> VoxelCounts | None:
+    """Count the current labels of frames by the image's conventions; None before the first run.
+
+    Frames that are not named may have other counts. A frame takes a few milliseconds where the
+    conventions count other voxels than those labelled, and next to nothing if it did not change.
+    """
+    if image.segmentation is None or image.counts is None or image.labels is None:
+        return None
+    conventions, counts = image.conventions, image.counts.by(image.conventions, image.volume)
+    codes = HeartCodes.of(image.segmentation.card.labels)
+    colours = conventions.need_image and "channels" in image.volume.axes
+    if codes is None or colours or not conventions.change_labels:
+        return counts
+    measured = image.measured
+    if measured is None or not measured.fits(counts, codes):
+        image.measured = measured = MeasuredLabels(counts, codes)
+    shape = (-1, *image.volume.spatial_shape)
+    labels = image.labels.data.reshape(shape)
+    grey = image.volume.data.reshape(shape) if conventions.need_image else None
+    for frame in frames:
+        measured.update(frame, labels[frame], None if grey is None else grey[frame])
+    return measured.counts
+
+
+def unknown_measures(image: OpenImage) -> str:
+    """Return why the conventions give no volumes for an image; empty if they do."""
+    known = image.volume.slice_thickness is not None
+    return SLICE_THICKNESS_UNKNOWN if image.conventions.need_thickness and not known else ""
+
+
 def heart_of(image: OpenImage) -> HeartMeasures | None:
     """Measure the current labels of an image; see `Session.measures`."""
     if image.segmentation is None or image.counts is None:
@@ -30,7 +65,10 @@ def heart_of(image: OpenImage) -> HeartMeasures | None:
     if codes is None:
         return None
     frames, whole = segmented_frames(image)
-    return heart_of_cine(image.counts, codes, image.phases, frames=frames, whole=whole)
+    counts = counts_of(image, image.phases.among(frames))
+    if counts is None:
+        return None
+    return heart_of_cine(counts, codes, image.phases, frames=frames, whole=whole)
 
 
 def curves_of(image: OpenImage) -> tuple[VolumeCurve, ...]:
@@ -41,7 +79,9 @@ def curves_of(image: OpenImage) -> tuple[VolumeCurve, ...]:
     if image.segmentation is None or image.counts is None or image.volume.n_frames < 2:
         return ()
     codes = HeartCodes.of(image.segmentation.card.labels)
-    return () if codes is None else volume_curves(image.counts, codes, segmented_frames(image)[1])
+    whole = segmented_frames(image)[1]
+    counts = counts_of(image, whole)
+    return () if codes is None or counts is None else volume_curves(counts, codes, whole)
 
 
 def remarks_of(image: OpenImage) -> tuple[str, ...]:

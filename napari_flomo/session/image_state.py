@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from napari_flomo.corrections import identity
 from napari_flomo.errors import FlomoError
-from napari_flomo.measures import HeartFlags, HeartPhases, VoxelCounts
+from napari_flomo.measures import (
+    Conventions,
+    HeartFlags,
+    HeartPhases,
+    MeasuredLabels,
+    VoxelCounts,
+)
 from napari_flomo.session.activity import ActivityTimer
 from napari_flomo.session.autosave import Autosave
 from napari_flomo.session.events import CorrectionKept
@@ -57,6 +63,10 @@ class OpenImage:
         Which slices the user reviews.
     counts
         Voxels of each label in each slice; None before the first run.
+    conventions
+        How volumes and mass are computed; those of the session.
+    measured
+        What `findings.counts_of` knows of the labels; None before it is asked.
     phases
         Frames of end diastole and end systole; set after a run, then changed by the user only.
     confirmed
@@ -96,6 +106,8 @@ class OpenImage:
     review: Review | None = None
     queue: QueueFilter = field(default_factory=QueueFilter)
     counts: VoxelCounts | None = None
+    conventions: Conventions = field(default_factory=Conventions)
+    measured: MeasuredLabels | None = None
     shapes: HeartFlags | None = None
     phases: HeartPhases = field(default_factory=HeartPhases)
     confirmed: set[SliceIndex] = field(default_factory=set)

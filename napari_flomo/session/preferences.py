@@ -12,6 +12,7 @@ from typing import Any
 from napari_flomo.corrections import check_alias
 from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.files import atomic_write
+from napari_flomo.measures import Conventions
 from napari_flomo.paths import data_folder
 from napari_flomo.schema import SchemaError, decode, encode, read_json
 
@@ -29,6 +30,7 @@ class _Remembered:
     device: str = "auto"
     mirrored: bool = False
     contours: bool = False
+    conventions: Conventions = field(default_factory=Conventions)
     reader: str = "reader"
     keep_corrections: bool = True
     name_by_folder: bool = False
@@ -118,6 +120,15 @@ class Preferences:
     @contours.setter
     def contours(self, contours: bool) -> None:
         self._change(contours=contours)
+
+    @property
+    def conventions(self) -> Conventions:
+        """How volumes and mass are computed."""
+        return self._content.conventions
+
+    @conventions.setter
+    def conventions(self, conventions: Conventions) -> None:
+        self._change(conventions=conventions)
 
     @property
     def reader(self) -> str:

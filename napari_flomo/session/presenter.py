@@ -7,8 +7,9 @@ from contextlib import suppress
 from weakref import WeakKeyDictionary
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.measures import SIDES, HeartPhases, Phase, Side
+from napari_flomo.measures import SIDES, Conventions, HeartPhases, Phase, Side
 from napari_flomo.models import info
+from napari_flomo.reports import Report
 from napari_flomo.session import cine_messages, messages, unsaved_messages, visibility_messages
 from napari_flomo.session.events import (
     AutosaveChanged,
@@ -29,6 +30,7 @@ from napari_flomo.session.overwrite_question import overwrite_question
 from napari_flomo.session.phases import check_cine, review_note
 from napari_flomo.session.preferences import Preferences
 from napari_flomo.session.removed_labels import RemovedLabels
+from napari_flomo.session.reporting import report_of
 from napari_flomo.session.review import SliceIndex
 from napari_flomo.session.review_presenter import ReviewPresenter
 from napari_flomo.session.runs import Run
@@ -67,6 +69,7 @@ class Presenter(ReviewPresenter):
         self.removed = RemovedLabels(session, viewer, self._show_and_select)
         self._wanted: dict[str, str] = {}  # the map that was requested last, by image
         self._focus: WeakKeyDictionary[Run, object] = WeakKeyDictionary()  # at the click
+        session.set_conventions(preferences.conventions)
         session.subscribe(self._on_event)
 
     # Runs
@@ -223,6 +226,21 @@ class Presenter(ReviewPresenter):
         if not self._viewer.show_contours(contours):
             text = visibility_messages.contours_later_text(contours)
             self._viewer.notify(Message(text))
+
+    # Report
+
+    def report(self, key: str, conventions: Conventions | None = None) -> Report:
+        """Return the report of an image.
+
+        Conventions by which it can be measured hold for all images from then on, also in later
+        sessions. Raises `FlomoError`, and changes nothing, if it cannot.
+        """
+        image = self._session.image(key)
+        report = report_of(image, conventions)
+        if conventions is not None and conventions != image.conventions:
+            self._preferences.conventions = conventions
+            self._session.set_conventions(conventions)
+        return report
 
     # Corrections of an earlier day
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from napari_flomo.files import PathLike, write_all
-from napari_flomo.measures import measure_study
+from napari_flomo.measures import Conventions, measure_study
 from napari_flomo.reports import Report, structured_report_files
 from napari_flomo.session import messages
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.phases import segmented_frames
 
 
-def report_of(image: OpenImage) -> Report:
+def report_of(image: OpenImage, conventions: Conventions | None = None) -> Report:
     """Return the report of the current labels of an image; nothing of the person is filled in.
 
-    Raises `FlomoError` if the image was not segmented.
+    ``conventions`` are those of the image by default. Raises `FlomoError` if the image was not
+    segmented, or the conventions need what is not known.
     """
     segmentation = image.require_segmentation()
     assert image.labels is not None
@@ -28,6 +29,8 @@ def report_of(image: OpenImage) -> Report:
         phases=image.phases,
         frames=frames,
         whole=whole,
+        conventions=conventions or image.conventions,
+        images=[image.volume],
     )
     review = image.review
     accepted = (

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from napari_flomo.corrections import Journal
 from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import Worker
-from napari_flomo.measures import Flag, HeartMeasures, VolumeCurve
+from napari_flomo.measures import Conventions, Flag, HeartMeasures, VolumeCurve
 from napari_flomo.session import editing, messages, recovery, review_actions, undoing
 from napari_flomo.session.autosave import Autosave, EditKind
 from napari_flomo.session.correction_writer import CorrectionWriter
 from napari_flomo.session.events import (
     AutosaveChanged,
+    ConventionsChanged,
     CorrectionKept,
     Event,
     ImageAdded,
@@ -88,6 +89,7 @@ class Session:
         self._observers = Observers[[Event]]()
         self.notify = self._observers.notify
         self.closed = False
+        self._conventions = Conventions()
         self._runs = RunQueue(self._dispatch, self._images, self.notify)
         self.phases = Phases(self.image, self.notify)
         self.earlier = EarlierReviews(self.image, self.notify, self._dispatch, writer)
@@ -107,7 +109,9 @@ class Session:
     def add(self, volume: Volume, name: str, safe_name: str | None = None) -> str:
         """Open an image and return its key; see `OpenImage` for the names."""
         key = f"image-{next(self._numbers)}"
-        self._images[key] = OpenImage(key, name, volume, name if safe_name is None else safe_name)
+        image = OpenImage(key, name, volume, name if safe_name is None else safe_name)
+        image.conventions = self._conventions
+        self._images[key] = image
         self.notify(ImageAdded(key))
         return key
 
@@ -300,6 +304,13 @@ class Session:
         if image.autosave is not None:
             image.autosave.record_locked(code, locked)
         self.notify(LocksChanged(key, image.locked))
+
+    def set_conventions(self, conventions: Conventions) -> None:
+        """Compute volumes and mass of all images by other conventions."""
+        self._conventions = conventions
+        for image in self.images:
+            image.conventions = conventions
+        self.notify(ConventionsChanged())
 
     def curves(self, key: str) -> tuple[VolumeCurve, ...]:
         """Return the volumes of the heart over the frames, fast enough for every stroke.

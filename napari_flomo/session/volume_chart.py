@@ -10,6 +10,7 @@ import numpy as np
 from napari_flomo.measures import PHASES, SIDES, HeartPhases, Phase, Side, VolumeCurve
 from napari_flomo.session.cine_messages import HERE, curve_text
 from napari_flomo.session.colours import structure_colours
+from napari_flomo.session.findings import counts_of
 from napari_flomo.session.image_state import OpenImage
 
 _SIDE = 8.0
@@ -72,7 +73,8 @@ class VolumeChart:
     def show(self, image: OpenImage, curves: Sequence[VolumeCurve], current: int) -> None:
         """Show the curves and phases of a segmented image, and the frame on the screen."""
         labels = image.require_segmentation().card.labels
-        known = image.counts is not None and image.counts.ml_per_voxel is not None
+        counts = counts_of(image, ())
+        known = counts is not None and counts.ml_per_voxel is not None
         self._unit = "ml" if known else "voxels"
         self._names = {label.code: label.name for label in labels}
         self.colours = structure_colours(labels)

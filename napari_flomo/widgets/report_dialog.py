@@ -10,6 +10,7 @@ from qtpy.QtWidgets import (
     QApplication,
     QDialog,
     QFileDialog,
+    QHBoxLayout,
     QLabel,
     QPlainTextEdit,
     QVBoxLayout,
@@ -26,16 +27,16 @@ from napari_flomo.reports import (
     structured_report_paths,
 )
 from napari_flomo.segmentation import DICOM_SUFFIX
-from napari_flomo.session import messages, report_messages, report_of, save_structured_report
+from napari_flomo.session import messages, report_messages, save_structured_report
 from napari_flomo.widgets.forms import make_form
-from napari_flomo.widgets.forms.report import PersonOptions
+from napari_flomo.widgets.forms.report import PersonOptions, make_conventions_form
 from napari_flomo.widgets.main_thread import MainThread
 from napari_flomo.widgets.panels.panel import button
 from napari_flomo.widgets.saving import check_overwrite, complete
 
 if TYPE_CHECKING:
     from napari_flomo.reports import Report
-    from napari_flomo.session import OpenImage
+    from napari_flomo.session import OpenImage, Presenter
 
 _FILTERS = {f"{ending[1:].upper()} (*{ending})": ending for ending in REPORT_FORMATS}
 _STRUCTURED = {f"{messages.STRUCTURED_REPORT} (*{DICOM_SUFFIX})": DICOM_SUFFIX}
@@ -46,6 +47,8 @@ class ReportDialog(QDialog):
 
     Parameters
     ----------
+    presenter
+        Measures the image.
     image
         A segmented image.
     parent
@@ -55,16 +58,25 @@ class ReportDialog(QDialog):
     """
 
     def __init__(
-        self, image: OpenImage, parent: QWidget | None = None, *, series: str = ""
+        self,
+        presenter: Presenter,
+        image: OpenImage,
+        parent: QWidget | None = None,
+        *,
+        series: str = "",
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle(report_messages.TITLE)
+        self._presenter = presenter
         self._image = image
         self._series = series
         self._in_main_thread = MainThread(self)
-        self._measured = report_of(image)  # takes up to a second, so once
+        self._measured: Report | None = None
+        self._fault = ""
         self.form = make_form(PersonOptions)
         self.form.changed.connect(self.refresh)
+        self.conventions = make_conventions_form(image.conventions)
+        self.conventions.changed.connect(self._measure)
         self.text = QPlainTextEdit()
         self.text.setReadOnly(True)
         self.text.setAccessibleName(report_messages.TITLE)
@@ -74,17 +86,14 @@ class ReportDialog(QDialog):
         self.save_button = button(*report_messages.SAVE, self._ask_and_save)
         self.copy_button = button(*report_messages.COPY_TEXT, self._copy_text)
         self.table_button = button(*report_messages.COPY_TABLE, self._copy_table)
-        layout = QVBoxLayout(self)
-        for widget in (
-            self.form.native,
-            self.text,
-            self.problem,
-            self.save_button,
-            self.copy_button,
-            self.table_button,
-        ):
+        layout, buttons = QVBoxLayout(self), QHBoxLayout()
+        for widget in (self.form.native, self.conventions.native, self.text, self.problem):
             layout.addWidget(widget)
-        self.refresh()
+        for one in (self.save_button, self.copy_button, self.table_button):
+            buttons.addWidget(one)
+        layout.addLayout(buttons)
+        self.resize(480, self.sizeHint().height())
+        self._measure()
 
     def refresh(self) -> None:
         """Show the report with what is typed in, or what is wrong with that."""
@@ -128,8 +137,20 @@ class ReportDialog(QDialog):
 
         threading.Thread(target=work, name="flomo report", daemon=True).start()
 
+    def _measure(self) -> None:
+        """Measure by the conventions that are chosen, which takes up to a second."""
+        try:
+            self._measured = self._presenter.report(self._image.key, self.conventions())
+            self._fault = ""
+        except FlomoError as error:
+            self._measured, self._fault = None, str(error)
+        self.refresh()
+
     def _report(self) -> Report | None:
         person = self.form()
+        if self._measured is None:
+            self.problem.setText(self._fault)
+            return None
         try:
             report = self._measured.of_person(
                 person.height_cm or None, person.weight_kg or None, person.patient

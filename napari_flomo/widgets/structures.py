@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_flomo.session import cine_messages, messages, structure_colours
+from napari_flomo.session import (
+    cine_messages,
+    counts_of,
+    messages,
+    structure_colours,
+    unknown_measures,
+)
 from napari_flomo.widgets import painting
 
 if TYPE_CHECKING:
@@ -37,7 +43,7 @@ class Structures(QWidget):
         self.heart.setToolTip(
             "Measured on the current labels. Of a cine, end diastole is the frame in which the "
             "network found the largest left ventricle, end systole the one with the smallest, "
-            "unless you set them"
+            "unless you set them. How volumes and mass are computed is chosen under Report…"
         )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -56,9 +62,10 @@ class Structures(QWidget):
             self.heart.clear()
             return
         frame = self._viewer_state.position(entry).frame
+        counts = counts_of(image, [frame])
+        assert counts is not None
         for code, size in self.sizes.items():
-            ml = image.counts.ml(code, frame)
-            voxels = image.counts.voxels(code, frame)
+            ml, voxels = counts.ml(code, frame), counts.voxels(code, frame)
             size.setText(f"{voxels} voxels" if ml is None else f"{ml:.1f} ml")
             lock = self.locks[code]
             lock.blockSignals(True)
@@ -142,7 +149,9 @@ class Structures(QWidget):
         heart = self._viewer_state.session.measures(image.key)
         if heart is None or image.segmentation is None:
             return ""
-        text, ventricles = "<br>".join(cine_messages.heart_lines(heart)), (heart.left, heart.right)
+        unknown = unknown_measures(image)
+        lines = [*cine_messages.heart_lines(heart), *([unknown] if unknown else [])]
+        text, ventricles = "<br>".join(lines), (heart.left, heart.right)
         known = any(one is not None and one.ef_percent is not None for one in ventricles)
         limits = messages.agreement_text(image.segmentation.card) if known else ""
         return f"{text}<br><small>{limits}</small>" if limits else text

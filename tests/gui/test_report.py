@@ -10,6 +10,8 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
 from qtpy.QtWidgets import QApplication, QFileDialog
 
+from napari_flomo.measures import Conventions
+from napari_flomo.session import Preferences
 from napari_flomo.volumes import write
 from napari_flomo.widgets.report_dialog import ReportDialog
 
@@ -41,6 +43,26 @@ def test_the_report_follows_what_is_typed(dialog):
     dialog.form.weight_kg.value = 0
     assert "give both" in dialog.problem.text()
     assert not dialog.save_button.isEnabled()
+
+
+def test_conventions_are_used_and_remembered(dialog, bench):
+    bench.click(dialog.conventions.density_g_per_ml.native)
+    dialog.conventions.density_g_per_ml.value = 1.1
+    assert "1.1 g/ml" in dialog.text.toPlainText()
+    chosen = Conventions(density_g_per_ml=1.1)
+    assert bench.viewer_state.preferences.conventions == chosen
+    assert Preferences(bench.viewer_state.preferences._path).conventions == chosen
+    assert "1.1 g/ml" in bench.review.structures.heart.text()
+
+
+def test_a_convention_that_cannot_be_measured_is_not_remembered(dialog, bench):
+    before = bench.viewer_state.preferences.conventions
+    dialog.conventions.slice_gaps.value = "excluded"
+    assert "slice thickness of this image is not known" in dialog.problem.text()
+    assert not dialog.save_button.isEnabled()
+    assert bench.viewer_state.preferences.conventions == before == Conventions()
+    dialog.conventions.slice_gaps.value = "included"
+    assert dialog.save_button.isEnabled()
 
 
 def test_saved_and_copied(dialog, bench, tmp_path):

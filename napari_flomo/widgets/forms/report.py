@@ -1,8 +1,14 @@
-"""Form of a report: what is known of the person."""
+"""Forms of a report: what is known of the person, and how volumes and mass are computed."""
 
 # No `from __future__ import annotations`: magicgui reads the hints.
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
+
+from magicgui.widgets import FunctionGui
+
+from napari_flomo.measures import DENSITIES_G_PER_ML, Conventions
+from napari_flomo.session import measure_messages
+from napari_flomo.widgets.forms.form import make_form
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,3 +28,19 @@ class PersonOptions:
     height_cm: Annotated[float, {"label": "Height (cm)", "min": 0.0, "max": 250.0}] = 0.0
     weight_kg: Annotated[float, {"label": "Weight (kg)", "min": 0.0, "max": 400.0}] = 0.0
     patient: Annotated[str, {"label": "Patient or study"}] = ""
+
+
+def make_conventions_form(conventions: Conventions) -> FunctionGui[..., Conventions]:
+    """Return the form of conventions, with the present ones chosen."""
+    options: dict[str, dict[str, Any]] = {
+        one.name: {"label": one.title, "tooltip": one.tip, "choices": list(one.choices)}
+        for one in measure_messages.CONVENTION_FIELDS
+    }
+    title, tip = measure_messages.DENSITY
+    low, high = DENSITIES_G_PER_ML
+    number = {"label": title, "tooltip": tip, "min": low, "max": high, "step": 0.01}
+    options["density_g_per_ml"] = number
+    form = make_form(Conventions, **options)
+    with form.changed.blocked():
+        form.update(vars(conventions))
+    return form

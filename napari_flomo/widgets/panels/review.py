@@ -13,6 +13,7 @@ from superqt import QElidingLabel
 from napari_flomo.errors import FlomoError
 from napari_flomo.segmentation import DICOM_SUFFIX
 from napari_flomo.session import (
+    ConventionsChanged,
     CorrectionKept,
     LabelsChanged,
     LocksChanged,
@@ -203,7 +204,7 @@ class ReviewPanel(Panel):
             self.viewer_state.adapter.read_labels(image.key)
             dicom = image.volume.source.startswith("dicom-")
             series = (entry.image.source.path or "") if dicom else ""
-            ReportDialog(image, self, series=series).open()
+            ReportDialog(self.viewer_state.presenter, image, self, series=series).open()
 
     def _go_to(self, index: SliceIndex) -> None:
         key = self.viewer_state.key
@@ -261,6 +262,10 @@ class ReviewPanel(Panel):
             self._show_kept()
         elif isinstance(event, PhasesChanged):
             self.refresh()
+        elif isinstance(event, ConventionsChanged):
+            self.structures.refresh()
+            self.cine.refresh()
+            self._show_flags()
         elif isinstance(event, LocksChanged):
             self.structures.refresh()
         elif isinstance(event, LabelsChanged) and image is not None and event.key == image.key:

@@ -11,6 +11,7 @@ from FLoMoSegmentationLib.other_segmentations import OtherSegmentations
 from FLoMoSegmentationLib.scene_adapter import HeadlessHost, Host, SceneAdapter
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import (
+    ConventionsChanged,
     CorrectionWriter,
     Event,
     LabelsChanged,
@@ -158,6 +159,9 @@ class Logic:
         self.adapter.dispatch(action)  # which is created after the session
 
     def _on_event(self, event: Event) -> None:
+        if isinstance(event, ConventionsChanged):
+            for opened in self.images.opened:
+                scene_sync.save_state(self.session, opened)
         scene_image = self.images.with_key(getattr(event, "key", None))
         if scene_image is None:
             return

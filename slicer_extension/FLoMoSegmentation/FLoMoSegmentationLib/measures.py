@@ -47,14 +47,15 @@ def rows_of(
     curves
         From `Session.curves`; frames whose volume jumps get a row.
     """
-    from napari_flomo.session import cine_messages
+    from napari_flomo.session import cine_messages, counts_of, unknown_measures
 
-    if image.segmentation is None or image.counts is None:
+    counts = counts_of(image, [frame])
+    if image.segmentation is None or counts is None:
         return []
     which = f"volume, frame {frame + 1}" if image.volume.n_frames > 1 else "volume"
     rows = []
     for label in image.segmentation.card.labels[1:]:
-        ml, voxels = image.counts.ml(label.code, frame), image.counts.voxels(label.code, frame)
+        ml, voxels = counts.ml(label.code, frame), counts.voxels(label.code, frame)
         value = (str(voxels), "pixels") if ml is None else (f"{ml:.1f}", "ml")
         rows.append(MeasureRow(label.name, which, *value))
     names = {label.code: label.name for label in image.segmentation.card.labels}
@@ -68,6 +69,8 @@ def rows_of(
         for curve in curves
         if curve.jumps
     ]
+    if unknown := unknown_measures(image):
+        rows.append(MeasureRow("heart", unknown, "", ""))
     return rows if heart is None else rows + _heart_rows(heart, image.segmentation.card)
 
 
@@ -112,6 +115,7 @@ def _heart_rows(heart: HeartMeasures, card: ModelCard) -> list[MeasureRow]:
         rows.append(MeasureRow("left ventricular myocardium", "mass", f"{heart.mass_g:.1f}", "g"))
     if heart.phases is not None:
         rows += _phase_rows(heart.phases)
+    rows += [MeasureRow("heart", one, "", "") for one in heart.conventions.differences()]
     if not heart.complete:
         rows.append(MeasureRow("heart", cine_messages.PARTIAL_MEASURES, "", ""))
     return rows
