@@ -55,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
         flags = [flag.line(first=0, moving=moving) for flag in measured.flags]
         flags = ["Labels to check:", *flags] if flags else []
         notes = [note.line(first=0) for note in measured.notes]
-        how = [*measured.conventions.differences(), *notes]
+        note = measured.heart_rate.note
+        how = [*measured.conventions.differences(), *notes, *([note] if note else [])]
         print("\n".join([f"Codes: {codes}", *_lines(measured), *how, *flags]))
     return 0
 
@@ -82,6 +83,14 @@ def _lines(measured: StudyMeasures) -> list[str]:
             else f"  {one.name}: {one.ml:.1f} ml"
             for one in measured.structures
             if one.frame == measured.structures[0].frame
+        ]
+    rate = measured.heart_rate
+    if rate.per_minute is not None and any(measured.cardiac_output.values()):
+        lines.append(f"  heart rate: {rate.per_minute:.0f} per minute ({rate.source})")
+        lines += [
+            f"  {side} cardiac output: {output:.1f} l/min"
+            for side, output in measured.cardiac_output.items()
+            if output
         ]
     lines += [f"  wall, {name}: {wall.mean_mm:.1f} mm" for name, wall in measured.wall.items()]
     if measured.body_surface_m2 is not None:

@@ -85,6 +85,12 @@ def add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--es", metavar="FRAME", type=int, help="end systole, counted from 0")
     parser.add_argument("--height", metavar="CM", type=float, help="for values per body surface")
     parser.add_argument("--weight", metavar="KG", type=float, help="for values per body surface")
+    parser.add_argument(
+        "--heart-rate",
+        metavar="PER_MIN",
+        type=float,
+        help="for the cardiac output (default: that of the header, or of the times of the frames)",
+    )
     add_slice_axis(parser)
     _add_conventions(parser)
 
@@ -116,6 +122,7 @@ def read_study(args: argparse.Namespace) -> Study:
         frames=frames,
         height_cm=args.height,
         weight_kg=args.weight,
+        heart_rate=args.heart_rate,
     )
     return Study(read.files, labels, read.images, read.names, read.card, measures, read.dicom)
 

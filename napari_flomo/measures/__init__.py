@@ -20,6 +20,7 @@ from napari_flomo.measures.heart import (
     heart_of_phases,
 )
 from napari_flomo.measures.heart_codes import HeartCodes
+from napari_flomo.measures.heart_rate import HeartRate, heart_rate_of
 from napari_flomo.measures.measured_labels import MeasuredLabels
 from napari_flomo.measures.phases import (
     PHASES,
@@ -55,6 +56,7 @@ __all__ = [
     "HeartFlags",
     "HeartMeasures",
     "HeartPhases",
+    "HeartRate",
     "Insertions",
     "MeasuredLabels",
     "Phase",
@@ -71,6 +73,7 @@ __all__ = [
     "choose_phases",
     "heart_of_cine",
     "heart_of_phases",
+    "heart_rate_of",
     "implausible",
     "measure_study",
     "structure_volumes",

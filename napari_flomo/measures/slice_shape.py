@@ -83,5 +83,9 @@ def base_first(stack: Sequence[Mapping[str, int]]) -> bool:
     """
     whole = any(areas.get("right_ventricle") for areas in stack)
     sizes = [sum(areas.values()) if whole else areas.get("left_ventricle", 0) for areas in stack]
-    middle = (len(sizes) - 1) / 2
-    return sum((number - middle) * size for number, size in enumerate(sizes)) <= 0
+    totals = np.array(sizes, float)
+    before, after = np.triu_indices(len(totals), 1)
+    if not len(before):
+        return True
+    # The median of all slopes (Theil-Sen), so that a slice with wrong labels does not count.
+    return bool(np.median((totals[after] - totals[before]) / (after - before)) <= 0)

@@ -15,6 +15,7 @@ from napari_flomo.measures.counts import VoxelCounts
 from napari_flomo.measures.flags import Flag, HeartFlags
 from napari_flomo.measures.heart import HeartMeasures, heart_of_cine, heart_of_phases
 from napari_flomo.measures.heart_codes import HeartCodes
+from napari_flomo.measures.heart_rate import HeartRate, heart_rate_of
 from napari_flomo.measures.measured_labels import CountingNote, MeasuredLabels, counting_notes
 from napari_flomo.measures.phases import HeartPhases, choose_phases
 from napari_flomo.measures.structures import StructureVolume, volumes_of_frame
@@ -39,6 +40,8 @@ class StudyMeasures:
         Thickness at ``"ED"`` and ``"ES"``, or in the ``"only"`` frame, where it can be measured.
     flags
         What contradicts anatomy, at end diastole and end systole of a cine.
+    heart_rate
+        By which `cardiac_output` multiplies.
     conventions
         How volumes and mass are computed.
     notes
@@ -53,9 +56,21 @@ class StudyMeasures:
     body_surface_m2: float | None
     wall: Mapping[str, WallThickness]
     flags: tuple[Flag, ...]
+    heart_rate: HeartRate
     conventions: Conventions
     notes: tuple[CountingNote, ...]
     frames: Mapping[str, tuple[int, int]]
+
+    @property
+    def cardiac_output(self) -> dict[str, float | None]:
+        """Stroke volume times heart rate of each ventricle in litres per minute."""
+        if self.heart is None:
+            return {}
+        sides = (("left", self.heart.left), ("right", self.heart.right))
+        return {
+            side: self.heart_rate.output_l_per_min(None if one is None else one.sv_ml)
+            for side, one in sides
+        }
 
     @property
     def indexed(self) -> dict[str, float | None]:
@@ -68,6 +83,8 @@ class StudyMeasures:
             for name in ("edv", "esv", "sv"):
                 ml = None if ventricle is None else getattr(ventricle, f"{name}_ml")
                 values[f"{side}_{name}_ml_per_m2"] = ml
+        for side, output in self.cardiac_output.items():
+            values[f"{side}_output_l_min_per_m2"] = output
         return {name: None if value is None else value / surface for name, value in values.items()}
 
     def to_dict(self) -> dict[str, Any]:
@@ -77,6 +94,8 @@ class StudyMeasures:
             "structures": self.structures,
             "heart": None if self.heart is None else self.heart.to_dict(),
             "body_surface_m2": self.body_surface_m2,
+            "heart_rate": self.heart_rate.to_dict(),
+            "cardiac_output_l_per_min": self.cardiac_output,
             "indexed": self.indexed,
             "wall": {
                 name: {"mean_mm": wall.mean_mm, "segments_mm": wall.segments_mm}
@@ -101,6 +120,7 @@ def measure_study(
     images: Sequence[Volume] = (),
     height_cm: float | None = None,
     weight_kg: float | None = None,
+    heart_rate: float | None = None,
 ) -> StudyMeasures:
     """Measure labels of a heart; no model is needed.
 
@@ -126,6 +146,8 @@ def measure_study(
         ``conventions.need_image``.
     height_cm, weight_kg
         Of the person, for indexed values.
+    heart_rate
+        Beats per minute, if a person states them; by default those of `heart_rate_of`.
 
     Raises
     ------
@@ -141,12 +163,13 @@ def measure_study(
         raise FlomoError("Two label images are end diastole and end systole; give one frame each.")
     conventions = conventions or Conventions()
     _check_known(conventions, stacks, images)
+    rate = heart_rate_of(images or stacks).stated(heart_rate)
     segmented = list(range(labels.n_frames) if frames is None else frames)
     counts = [VoxelCounts.of(one, structures).by(conventions, one) for one in stacks]
     if codes is None:
         volumes = _volumes(counts, structures, segmented)
         only = {"only": (0, segmented[0] if segmented else 0)}
-        return StudyMeasures(volumes, None, surface, {}, (), conventions, (), only)
+        return StudyMeasures(volumes, None, surface, {}, (), rate, conventions, (), only)
     if systole is None and phases is None:
         phases = choose_phases(counts[0], codes, whole or segmented)
     measured = [MeasuredLabels(one, codes) for one in counts]
@@ -155,12 +178,16 @@ def measure_study(
             grey = _stack_of(images[number], frame) if images else None
             measured[number].update(frame, _stack_of(one, frame), grey)
     if systole is None:
-        heart = heart_of_cine(measured[0].counts, codes, phases, frames=frames, whole=whole)
+        heart, labelled = (
+            heart_of_cine(one, codes, phases, frames=frames, whole=whole)
+            for one in (measured[0].counts, counts[0])
+        )
         assert heart.phases is not None
         shown = _frames_of(heart.phases, segmented)
         checked = {frame: (labels, frame) for frame in heart.phases.among(segmented)}
     else:
         heart = heart_of_phases(measured[0].counts, measured[1].counts, codes)
+        labelled = heart_of_phases(counts[0], counts[1], codes)
         shown = {"ED": (0, 0), "ES": (1, 0)}
         checked = {0: (labels, 0), 1: (systole, 0)}
     return StudyMeasures(
@@ -168,7 +195,8 @@ def measure_study(
         heart,
         surface,
         _walls(stacks, codes, shown),
-        _flags(checked, codes, heart),
+        _flags(checked, codes, labelled),
+        rate,
         conventions,
         counting_notes(
             {

@@ -89,13 +89,22 @@ class Report:
         model = "labels of unknown origin" if self.card is None else f"model {self.card.name}"
         return f"napari-flomo {self.version}, {model}"
 
-    def of_person(self, height_cm: float | None, weight_kg: float | None, patient: str) -> Report:
-        """Return the report with values per body surface and a line for the head of the report.
+    def of_person(
+        self,
+        height_cm: float | None,
+        weight_kg: float | None,
+        patient: str,
+        heart_rate: float | None = None,
+    ) -> Report:
+        """Return the report with what is known of a person, and a line for the head of the report.
 
-        Raises `FlomoError` if height or weight are implausible, or only one of them is given.
+        Height and weight give values per body surface; a heart rate (beats per minute) takes the
+        place of that of the image. Raises `FlomoError` if one of them is implausible, or only one
+        of height and weight is given.
         """
         surface = body_surface_m2(height_cm, weight_kg)
-        measures = replace(self.measures, body_surface_m2=surface)
+        rate = self.measures.heart_rate.stated(heart_rate)
+        measures = replace(self.measures, body_surface_m2=surface, heart_rate=rate)
         return replace(self, measures=measures, patient=patient)
 
     def rows(self) -> list[ReportRow]:
@@ -111,6 +120,9 @@ class Report:
                     found += self._ventricle(short, name, ventricle)
         if not found:
             found = self._volumes()
+        rate = self.measures.heart_rate.per_minute
+        if rate is not None and any(self.measures.cardiac_output.values()):
+            found.append(ReportRow("Heart rate", rate, "/min"))
         if heart is not None and heart.mass_g is not None:
             found.append(ReportRow("LV mass", heart.mass_g, "g", self._indexed("mass_g_per_m2")))
         found += [
@@ -127,6 +139,7 @@ class Report:
             f"{mass} Body surface: Mosteller. Wall: between inner and outer contour, in slices "
             "whose cavity is enclosed by wall.",
             *(note.line(first=1) for note in self.measures.notes),
+            *([self.measures.heart_rate.note] if self.measures.heart_rate.note else []),
         ]
 
     def flag_lines(self) -> list[str]:
@@ -148,7 +161,7 @@ class Report:
 
     def _ventricle(self, short: str, name: str, ventricle: Ventricle) -> list[ReportRow]:
         side = "left" if short == "LV" else "right"
-        return [
+        rows = [
             ReportRow(
                 f"{short} {measure}",
                 value,
@@ -158,6 +171,11 @@ class Report:
             )
             for measure, value, unit in ventricle.rows()
         ]
+        output = self.measures.cardiac_output[side]
+        if output is not None:
+            index = self._indexed(f"{side}_output_l_min_per_m2")
+            rows.append(ReportRow(f"{short} output", output, "l/min", index))
+        return rows
 
     def _indexed(self, name: str) -> float | None:
         return self.measures.indexed.get(name)

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from napari_flomo.measures import thickening
@@ -23,7 +24,9 @@ THICKNESS_MM = (3.0, 15.0)
 THICKENING_PERCENT = (0.0, 100.0)
 SLICES_PER_FRAME = 12
 MARGIN_PIXELS = 12
-FLAGS_SHOWN = 6
+FLAGS_SHOWN = 4
+TABLE, TABLE_ROW = 0.24, 0.0147
+"""Largest height of the table, and height of a row, relative to the page."""
 LIMITS_NOTE = (
     "* Of the model's labels with a reader, on patients it was not trained on, without "
     "corrections: mean difference -1.96 and +1.96 standard deviations."
@@ -45,12 +48,12 @@ def measures_page(report: Report) -> Figure:
     """Return the page with measures, volume-time curves and bullseyes."""
     figure = Figure(figsize=A4)
     _head(figure, report)
-    _draw_table(figure.add_axes((0.08, 0.66, 0.84, 0.22)), report)
+    _draw_table(figure.add_axes((0.08, 0.89 - TABLE, 0.84, TABLE)), report)
     frames = len({one.frame for one in report.measures.structures})
     bullseyes = 0.42
     if len(report.labels) == 1 and frames > 2:  # two points are no curve
-        _draw_curves(figure.add_axes((0.1, 0.46, 0.8, 0.17)), report)
-        bullseyes = 0.19
+        _draw_curves(figure.add_axes((0.1, 0.485, 0.8, 0.14)), report)
+        bullseyes = 0.235
     _draw_wall(figure, report, bullseyes)
     _foot(figure, report)
     return figure
@@ -98,10 +101,17 @@ def _draw_table(axes: Axes, report: Report) -> None:
         for row in report.rows()
     ]
     head = ["", "value", "per body surface", "limits of agreement*"]
-    table = axes.table(cells, colLabels=head, loc="upper left", cellLoc="left", edges="horizontal")
+    height = min(1.0, (len(cells) + 1) * TABLE_ROW / TABLE)
+    table = axes.table(
+        cells,
+        colLabels=head,
+        bbox=Bbox.from_bounds(0, 1 - height, 1, height),
+        cellLoc="left",
+        colLoc="left",
+        edges="horizontal",
+    )
     table.auto_set_font_size(False)
-    table.set_fontsize(9)
-    table.scale(1, 1.25)
+    table.set_fontsize(min(9, 9 * TABLE / ((len(cells) + 1) * TABLE_ROW)))
 
 
 def _draw_wall(figure: Figure, report: Report, bottom: float) -> None:
@@ -117,7 +127,7 @@ def _draw_wall(figure: Figure, report: Report, bottom: float) -> None:
         bullseyes.append((change, THICKENING_PERCENT, "Thickening, ED to ES (%)"))
     for number, (values, limits, title) in enumerate(bullseyes):
         if any(value is not None for value in values):
-            place = (0.12 + 0.44 * number, bottom, 0.32, 0.19)
+            place = (0.12 + 0.44 * number, bottom, 0.32, 0.165)
             axes = figure.add_axes(place, projection="polar")
             draw_bullseye(axes, values, limits, title=title)
 

@@ -64,11 +64,8 @@ def heart_of(image: OpenImage) -> HeartMeasures | None:
     codes = HeartCodes.of(image.segmentation.card.labels)
     if codes is None:
         return None
-    frames, whole = segmented_frames(image)
-    counts = counts_of(image, image.phases.among(frames))
-    if counts is None:
-        return None
-    return heart_of_cine(counts, codes, image.phases, frames=frames, whole=whole)
+    counts = counts_of(image, image.phases.among(segmented_frames(image)[0]))
+    return None if counts is None else _heart(image, counts, codes)
 
 
 def curves_of(image: OpenImage) -> tuple[VolumeCurve, ...]:
@@ -106,7 +103,7 @@ def flags_of(image: OpenImage) -> tuple[Flag, ...]:
     Of a cine, end diastole and end systole are checked. The first call takes some milliseconds a
     slice, later ones next to nothing for slices that did not change.
     """
-    if image.segmentation is None or image.labels is None:
+    if image.segmentation is None or image.labels is None or image.counts is None:
         return ()
     codes = HeartCodes.of(image.segmentation.card.labels)
     if codes is None:
@@ -121,4 +118,9 @@ def flags_of(image: OpenImage) -> tuple[Flag, ...]:
         for number, pixels in enumerate(stacks[frame]):
             if done[frame, number] or pixels.any():
                 image.shapes.update(frame, number, pixels)
-    return image.shapes.flags(heart_of(image), frames)
+    return image.shapes.flags(_heart(image, image.counts, codes), frames)
+
+
+def _heart(image: OpenImage, counts: VoxelCounts, codes: HeartCodes) -> HeartMeasures:
+    frames, whole = segmented_frames(image)
+    return heart_of_cine(counts, codes, image.phases, frames=frames, whole=whole)

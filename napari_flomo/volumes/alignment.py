@@ -68,6 +68,7 @@ def align_labels(labels: Volume, image: Volume) -> Volume:
         extra=image.extra,
         storage=image.storage,
         slice_thickness=image.slice_thickness,
+        heart_cycles=image.heart_cycles,
     )
 
 

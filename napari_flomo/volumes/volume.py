@@ -51,6 +51,9 @@ class Volume:
     slice_thickness
         Thickness of the slices in mm, which is less than their distance if there are gaps; None if
         unknown.
+    heart_cycles
+        Durations of a heart cycle in seconds that the header states, each different one once; more
+        than one if the slices were acquired at different heart rates.
     slice_axis_known
         False if the slice axis is ambiguous; the stored order is kept then, see
         `napari_flomo.volumes.slice_axis`.
@@ -73,6 +76,7 @@ class Volume:
     slice_axis_known: bool = True
     title: str = ""
     slice_thickness: float | None = None
+    heart_cycles: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         axes = tuple(self.axes)

@@ -153,7 +153,10 @@ class ReportDialog(QDialog):
             return None
         try:
             report = self._measured.of_person(
-                person.height_cm or None, person.weight_kg or None, person.patient
+                person.height_cm or None,
+                person.weight_kg or None,
+                person.patient,
+                person.heart_rate or None,
             )
         except FlomoError as error:
             self.problem.setText(str(error))

@@ -81,6 +81,13 @@ def test_the_options_are_those_of_the_conventions():
     )
 
 
+def test_cardiac_output_for_a_stated_heart_rate(cine, measure):
+    out = measure(cine, "--codes", CODES, "--heart-rate", 80)[0]
+    assert "heart rate: 80 per minute (stated)" in out
+    assert "left cardiac output: 7." in out
+    assert "cardiac output" not in measure(cine, "--codes", CODES)[0]
+
+
 def test_papillary_muscles_need_the_image(cine, tmp_path, answer):
     labels = read(cine)
     grey = np.where(labels.data == 1, 200, 60).astype(np.int16)

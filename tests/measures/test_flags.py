@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_flomo.measures import HeartCodes, HeartFlags, HeartMeasures, Ventricle
+from napari_flomo.measures.slice_shape import base_first
 
 CODES = HeartCodes(left_ventricle=3, right_ventricle=1, myocardium=2)
 
@@ -90,3 +91,18 @@ def test_a_corrected_slice_loses_its_flag():
 def test_stroke_volumes_of_both_ventricles_agree(right, flagged):
     measures = HeartMeasures(Ventricle(140, 60), right, None, None)
     assert (("stroke volumes", None) in flags_of(heart(), measures)) == flagged
+
+
+@pytest.mark.parametrize(
+    ("areas", "first"),
+    [
+        ([40, 36, 33, 28, 20], True),
+        ([4, 40, 36, 33, 28, 20], True),  # most of the basal slice is not labelled
+        ([20, 28, 33, 36, 40], False),
+        ([20, 28, 33, 36, 40, 5], False),
+        ([30], True),
+    ],
+)
+def test_the_base_is_where_the_slices_are_larger(areas, first):
+    stack = [{"left_ventricle": area, "right_ventricle": area} for area in areas]
+    assert base_first(stack) is first

@@ -38,7 +38,8 @@ def synchronised(**elements: Any) -> dict[str, Any]:
 
 
 def by_delay(phase: int, _slice: int) -> dict[str, Any]:
-    return synchronised(NominalCardiacTriggerDelayTime=20.5 + 40.0 * phase)
+    times = {"NominalCardiacTriggerDelayTime": 20.5 + 40.0 * phase, "RRIntervalTimeNominal": 850.0}
+    return synchronised(**times)
 
 
 def by_index(phase: int, _slice: int) -> dict[str, Any]:
@@ -141,6 +142,7 @@ def test_a_cine(cine: Volume, tmp_path: Path, time: Any, files: str) -> None:
     assert volume.modality == "MR"
     assert volume.notes == ()
     assert volume.frame_step == (pytest.approx(0.04) if time is by_delay else None)
+    assert volume.heart_cycles == ((0.85,) if time is by_delay else ())
 
 
 def test_frames_without_times_keep_the_order_of_the_file(cine: Volume, tmp_path: Path) -> None:

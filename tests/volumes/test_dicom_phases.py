@@ -91,3 +91,20 @@ def test_an_ambiguous_incomplete_phase(export: Any) -> None:
 
     with pytest.raises(FlomoError, match="not clear which phases are complete"):
         read(export(change))
+
+
+def test_slice_thickness_and_heart_cycles(export: Any) -> None:
+    def change(one: Dataset, slice_: int, phase: int) -> None:
+        one.SliceThickness, one.NominalInterval = 6.0, (0 if slice_ == 2 else 800 + 10 * slice_)
+        one.HeartRate = 0 if slice_ else 75
+
+    volume = read(export(change))
+    assert volume.slice_thickness == 6.0
+    assert volume.heart_cycles == (0.8, 0.81)
+
+
+def test_slices_of_different_thickness(export: Any) -> None:
+    def change(one: Dataset, slice_: int, phase: int) -> None:
+        one.SliceThickness = 6.0 + slice_
+
+    assert read(export(change)).slice_thickness is None

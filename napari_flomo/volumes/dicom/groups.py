@@ -126,6 +126,11 @@ def _times(
         if order is None and file.frames == 1
         else (order or 0) * _MOST_FRAMES + index,
         "content_time": top["content_time"],
+        "heart_cycle": first(
+            of(synchronisation, "RRIntervalTimeNominal"),
+            top["heart_cycle"],
+        ),
+        "heart_rate": top["heart_rate"],
     }
 
 

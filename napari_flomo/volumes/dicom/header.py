@@ -47,7 +47,7 @@ _KEYWORDS = (
     *("AcquisitionDate", "ContentTime", "InstanceNumber", "FrameTime", "EchoNumbers", "EchoTime"),
     *("BitsStored", "ScanningSequence", "SequenceVariant", "RescaleSlope", "RescaleIntercept"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
-    "DimensionIndexSequence",
+    *("DimensionIndexSequence", "NominalInterval", "HeartRate"),
 )
 _PIXELS = {(0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010)}
 _UNDEFINED = 0xFFFFFFFF

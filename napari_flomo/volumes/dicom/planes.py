@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_flomo.volumes.dicom.values import number, seconds, text
+from napari_flomo.volumes.dicom.values import number, positive, seconds, text
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -50,7 +51,8 @@ class Plane:
     pixel_spacing
         In mm, between rows, between columns.
     times
-        Values that may encode the phase, by the names in `phases.KEYS`.
+        Values that may encode the phase, by the names in `phases.KEYS`, and the duration of the
+        heart cycle in ms or the heart rate, ``"heart_cycle"`` and ``"heart_rate"``.
     kind
         Named values that are equal for all phases of a slice.
     slope, intercept
@@ -99,7 +101,21 @@ def times_of(dataset: Dataset) -> dict[str, float | None]:
         "acquisition_time": acquired,
         "instance_number": number(dataset, "InstanceNumber"),
         "content_time": seconds(dataset, "ContentTime"),
+        "heart_cycle": positive(dataset, "NominalInterval"),
+        "heart_rate": positive(dataset, "HeartRate"),
     }
+
+
+def heart_cycles_of(planes: Sequence[Plane]) -> tuple[float, ...]:
+    """Return the durations of heart cycles in seconds that headers state, each once."""
+    intervals = {plane.times.get("heart_cycle") for plane in planes}
+    rates = {plane.times.get("heart_rate") for plane in planes}
+    return tuple(
+        sorted(
+            {round(one / 1000, 4) for one in intervals if one}
+            | {round(60 / one, 4) for one in rates if one}
+        )
+    )
 
 
 def kind_of(dataset: Dataset) -> dict[str, str]:

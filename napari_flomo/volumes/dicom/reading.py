@@ -21,7 +21,7 @@ from napari_flomo.volumes.dicom.files import is_dicom
 from napari_flomo.volumes.dicom.finding import Selection, find, find_among
 from napari_flomo.volumes.dicom.naming import title_of
 from napari_flomo.volumes.dicom.pixels import file_pixels, plane_pixels
-from napari_flomo.volumes.dicom.planes import Plane
+from napari_flomo.volumes.dicom.planes import Plane, heart_cycles_of
 from napari_flomo.volumes.dicom.series import anonymous_name
 from napari_flomo.volumes.dicom.sorting import Stack, rotation_of, sort_stack
 from napari_flomo.volumes.geometry import Geometry
@@ -113,7 +113,20 @@ def find_series(path: PathLike, series: str | int | None = None) -> DicomSeries:
 def _volume(selection: Selection) -> Volume:
     single = len(selection.planes) == 1 and selection.planes[0].index is None
     volume = _single(selection) if single else _stack(selection)
-    return replace(volume, title=title_of(selection.planes))
+    return replace(
+        volume,
+        title=title_of(selection.planes),
+        slice_thickness=_thickness(selection.planes),
+        heart_cycles=heart_cycles_of(selection.planes),
+    )
+
+
+def _thickness(planes: Sequence[Plane]) -> float | None:
+    """Return the slice thickness in mm; None if it is unknown or differs."""
+    found = {plane.thickness for plane in planes}
+    known = [one for one in found if one is not None]
+    alike = len(known) == len(found) and max(known) - min(known) <= 0.01 * max(known)
+    return known[0] if alike else None
 
 
 def _sorted(selection: Selection) -> tuple[Sequence[Plane], Stack, tuple[str, ...]]:

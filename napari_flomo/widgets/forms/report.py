@@ -21,12 +21,15 @@ class PersonOptions:
         Height in centimetres, for values per body surface; 0 if unknown
     weight_kg
         Weight in kilograms, for values per body surface; 0 if unknown
+    heart_rate
+        Beats per minute, for the cardiac output; 0 for that of the image
     patient
         Line below the headline, such as a study number
     """
 
     height_cm: Annotated[float, {"label": "Height (cm)", "min": 0.0, "max": 250.0}] = 0.0
     weight_kg: Annotated[float, {"label": "Weight (kg)", "min": 0.0, "max": 400.0}] = 0.0
+    heart_rate: Annotated[float, {"label": "Heart rate (/min)", "min": 0.0, "max": 250.0}] = 0.0
     patient: Annotated[str, {"label": "Patient or study"}] = ""
 
 
