@@ -1,8 +1,11 @@
-"""What both viewers show about how volumes and mass are computed."""
+"""What both viewers show about how volumes and mass are computed, and how well."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+from napari_flomo.measures import agreement_limits
+from napari_flomo.models import ModelCard
 
 
 class ConventionField(NamedTuple):
@@ -49,3 +52,17 @@ CONVENTION_FIELDS = (
 
 DENSITY = ("Density (g/ml)", "Of myocardium, for the mass")
 """Title and tooltip of the number; its limits are `DENSITIES_G_PER_ML`."""
+
+
+def agreement_text(card: ModelCard) -> str:
+    """Describe limits of agreement of a model's EF with a reader; empty if not measured."""
+    found = {side: agreement_limits(card, f"{side} ventricle", "EF") for side in ("left", "right")}
+    known = {side: one for side, one in found.items() if one is not None}
+    if not known:
+        return ""
+    sides = ", ".join(f"{side} {one}" for side, one in known.items())
+    patients = min(one.patients for one in known.values())
+    return (
+        f"EF before correction, against a reader (95 % limits of agreement, {patients} patients "
+        f"that training never saw): {sides}"
+    )

@@ -10,9 +10,7 @@ from typing import NamedTuple
 
 from napari_flomo import reports
 from napari_flomo.jobs import Problem, Progress
-from napari_flomo.measures import agreement_limits
-from napari_flomo.models import ModelCard, ModelState
-from napari_flomo.session.colours import structure_colours
+from napari_flomo.models import ModelCard
 from napari_flomo.session.earlier_labels import EarlierLabels
 from napari_flomo.session.events import CorrectionKept
 from napari_flomo.session.overwrite import Overwritten
@@ -312,11 +310,6 @@ def proposed_name(image_name: str) -> str:
     return f"{image_name} as the network found it"
 
 
-def model_title(state: ModelState) -> str:
-    """Return the title of a model in a list."""
-    return state.name if state.folder else f"{state.name} (will be downloaded)"
-
-
 def layout_text(layout: Volume, n_frames: int | None = None) -> str:
     """Describe size and spacing of an image in one line; its voxels are not read.
 
@@ -380,29 +373,3 @@ def time_left(seconds: float) -> str:
     if seconds < 1:
         return "less than 1 s"
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
-
-
-def card_text(card: ModelCard) -> str:
-    """Describe structures, accuracy and licence of a model in rich text."""
-    colours = structure_colours(card.labels)
-    swatches = " ".join(
-        f'<span style="color:{colours[label.code]}">&#9632;</span>&nbsp;' + label.name
-        for label in card.labels[1:]
-    )
-    dice = card.metrics.get("mean_dice")
-    accuracy = f"mean Dice {dice:.2f} on held-out data, " if isinstance(dice, float) else ""
-    return f"{swatches}<br>{accuracy}weights: {card.licence}"
-
-
-def agreement_text(card: ModelCard) -> str:
-    """Describe limits of agreement of a model's EF with a reader; empty if not measured."""
-    found = {side: agreement_limits(card, f"{side} ventricle", "EF") for side in ("left", "right")}
-    known = {side: one for side, one in found.items() if one is not None}
-    if not known:
-        return ""
-    sides = ", ".join(f"{side} {one}" for side, one in known.items())
-    patients = min(one.patients for one in known.values())
-    return (
-        f"EF before correction, against a reader (95 % limits of agreement, {patients} patients "
-        f"that training never saw): {sides}"
-    )

@@ -18,7 +18,7 @@ ModelOption = tuple[str, str, str]
 def model_options() -> list[ModelOption]:
     """Return the models that a selector offers, with specialists the automatic choice first."""
     options = [
-        (messages.model_title(state), state.name, state.summary)
+        (model_messages.model_title(state), state.name, state.summary)
         for state in list_models()
         if state.place != "unpublished"
     ]
@@ -53,7 +53,7 @@ def model_text(model: str, image: OpenImage | None = None) -> str:
     With the automatic choice it also says which model segmented the image.
     """
     try:
-        text = messages.card_text(info(model)[1])
+        text = model_messages.card_text(info(model)[1])
     except FlomoError as error:
         return str(error)
     if model != AUTOMATIC:

@@ -1,8 +1,11 @@
-"""What both viewers and the command line say about the choice of a model."""
+"""What both viewers and the command line say about models and the choice of one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+from napari_flomo.models import ModelCard, ModelState
+from napari_flomo.session.colours import structure_colours
 
 AUTOMATIC_TITLE = "Chosen by the image"
 AUTOMATIC_TIP = (
@@ -33,3 +36,20 @@ def family_text(titles: Sequence[str]) -> str:
     if not titles:
         return "No specialist can be used"
     return f"Specialist{'s' * (len(titles) > 1)} for {', '.join(titles)}"
+
+
+def model_title(state: ModelState) -> str:
+    """Return the title of a model in a list."""
+    return state.name if state.folder else f"{state.name} (will be downloaded)"
+
+
+def card_text(card: ModelCard) -> str:
+    """Describe structures, accuracy and licence of a model in rich text."""
+    colours = structure_colours(card.labels)
+    swatches = " ".join(
+        f'<span style="color:{colours[label.code]}">&#9632;</span>&nbsp;' + label.name
+        for label in card.labels[1:]
+    )
+    dice = card.metrics.get("mean_dice")
+    accuracy = f"mean Dice {dice:.2f} on held-out data, " if isinstance(dice, float) else ""
+    return f"{swatches}<br>{accuracy}weights: {card.licence}"

@@ -88,8 +88,7 @@ class Session:
         self._numbers = itertools.count(1)
         self._observers = Observers[[Event]]()
         self.notify = self._observers.notify
-        self.closed = False
-        self._conventions = Conventions()
+        self.closed, self._conventions = False, Conventions()
         self._runs = RunQueue(self._dispatch, self._images, self.notify)
         self.phases = Phases(self.image, self.notify)
         self.earlier = EarlierReviews(self.image, self.notify, self._dispatch, writer)
@@ -109,9 +108,8 @@ class Session:
     def add(self, volume: Volume, name: str, safe_name: str | None = None) -> str:
         """Open an image and return its key; see `OpenImage` for the names."""
         key = f"image-{next(self._numbers)}"
-        image = OpenImage(key, name, volume, name if safe_name is None else safe_name)
-        image.conventions = self._conventions
-        self._images[key] = image
+        safe = name if safe_name is None else safe_name
+        self._images[key] = OpenImage(key, name, volume, safe, conventions=self._conventions)
         self.notify(ImageAdded(key))
         return key
 

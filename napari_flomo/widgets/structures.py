@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLay
 from napari_flomo.session import (
     cine_messages,
     counts_of,
-    messages,
+    measure_messages,
     structure_colours,
     unknown_measures,
 )
@@ -153,5 +153,5 @@ class Structures(QWidget):
         lines = [*cine_messages.heart_lines(heart), *([unknown] if unknown else [])]
         text, ventricles = "<br>".join(lines), (heart.left, heart.right)
         known = any(one is not None and one.ef_percent is not None for one in ventricles)
-        limits = messages.agreement_text(image.segmentation.card) if known else ""
+        limits = measure_messages.agreement_text(image.segmentation.card) if known else ""
         return f"{text}<br><small>{limits}</small>" if limits else text

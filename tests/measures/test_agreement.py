@@ -10,7 +10,7 @@ import pytest
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.measures import agreement_limits
 from napari_flomo.models import info
-from napari_flomo.session import messages
+from napari_flomo.session import measure_messages
 
 
 def test_the_bundled_model() -> None:
@@ -22,7 +22,7 @@ def test_the_bundled_model() -> None:
     assert found.patients == 16
     assert str(found) == "-18 to +17 %"
     assert str(agreement_limits(card, "right ventricle", "EDV")) == "-26 to +41 ml"
-    text = messages.agreement_text(card)
+    text = measure_messages.agreement_text(card)
     assert text.endswith(
         "16 patients that training never saw): left -18 to +17 %, right -23 to +13 %"
     )
@@ -41,12 +41,12 @@ def test_the_bundled_model() -> None:
 def test_missing_limits(metrics: dict[str, Any]) -> None:
     card = replace(info(DEFAULT_MODEL)[1], metrics=metrics)
     assert agreement_limits(card, "left ventricle", "EF") is None
-    assert messages.agreement_text(card) == ""
+    assert measure_messages.agreement_text(card) == ""
 
 
 def test_one_ventricle_only() -> None:
     one = {"limits": [-3.0, 4.0], "unit": "%", "patients": 7}
     card = replace(info(DEFAULT_MODEL)[1], metrics={"ventricles": {"left ventricle": {"EF": one}}})
-    assert messages.agreement_text(card).endswith(
+    assert measure_messages.agreement_text(card).endswith(
         "7 patients that training never saw): left -3 to +4 %"
     )

@@ -11,9 +11,11 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
 import slicer
 import widget_stubs
+from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
+from napari_flomo.measures import Conventions
 from napari_flomo.volumes import read
 
 
@@ -42,6 +44,24 @@ def test_the_report_follows_what_is_typed(report):
     ui.weightBox.setValue(0)
     assert "give both" in ui.reportLine.text
     assert not ui.saveReportButton.enabled
+
+
+def test_conventions_hold_for_the_table_of_measures(driver, report):
+    ui, logic = report.ui, driver.panel.logic
+    ui.densityBox.setValue(1.1)
+    assert "1.1 g/ml" in text_of(report)
+    assert logic.preferences.conventions == Conventions(density_g_per_ml=1.1)
+    table = driver.panel.current.results.table.GetTable()
+    cells = [table.GetValue(row, 1).ToString() for row in range(table.GetNumberOfRows())]
+    assert any("1.1 g/ml" in cell for cell in cells)
+    box = ui.sliceGapsBox.wrapped
+    QTest.keyClick(box, Qt.Key.Key_End)  # the slice thickness is not known
+    assert "slice thickness of this image is not known" in ui.reportLine.text
+    assert not ui.saveReportButton.enabled
+    assert logic.preferences.conventions.slice_gaps == "included"
+    QTest.keyClick(box, Qt.Key.Key_Home)
+    QTest.keyClicks(ui.heartRateBox.wrapped, "0")
+    assert ui.saveReportButton.enabled
 
 
 def test_saved_and_copied(driver, report, tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ from napari_flomo.session import (
     RunFailed,
     RunFinished,
     RunProgressed,
-    messages,
+    model_messages,
 )
 from napari_flomo.widgets.forms import make_form
 from napari_flomo.widgets.panels.panel import Panel, ProgressBar, TextTable, button
@@ -185,7 +185,7 @@ class ModelsPanel(Panel):
             self.card.setText(state.summary)
         else:
             data = f"<br>Trained on: {card.training_data}"
-            self.card.setText(f"{messages.card_text(card)}{data}")
+            self.card.setText(f"{model_messages.card_text(card)}{data}")
 
     def _on_event(self, event: Event) -> None:
         if not isinstance(event, RunEvent) or event.run.task != "pull":

@@ -54,5 +54,7 @@ class MeasuresPanel(Panel):
             image = logic.session.image(current.key)
             series = dicom_file(current.nodes)
             self.report = self.attempt(
-                lambda: ReportDialog(image, self._load_report(), logic.queue.put, series)
+                lambda: ReportDialog(
+                    logic.presenter, image, self._load_report(), logic.queue.put, series
+                )
             )

@@ -10,6 +10,7 @@ import slicer
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import write_all
+from napari_flomo.measures import DENSITIES_G_PER_ML, Conventions
 from napari_flomo.reports import (
     REPORT_FORMATS,
     report_files,
@@ -18,7 +19,12 @@ from napari_flomo.reports import (
     structured_report_paths,
 )
 from napari_flomo.segmentation import DICOM_SUFFIX
-from napari_flomo.session import messages, report_messages, report_of, save_structured_report
+from napari_flomo.session import (
+    measure_messages,
+    messages,
+    report_messages,
+    save_structured_report,
+)
 from napari_flomo.volumes import with_ending
 
 if TYPE_CHECKING:
@@ -26,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_flomo.reports import Report
-    from napari_flomo.session import OpenImage
+    from napari_flomo.session import OpenImage, Presenter
 
 _FILTERS = [f"{ending[1:].upper()} (*{ending})" for ending in REPORT_FORMATS]
 _STRUCTURED = f"{messages.STRUCTURED_REPORT} (*{DICOM_SUFFIX})"
@@ -37,6 +43,8 @@ class ReportDialog:
 
     Parameters
     ----------
+    presenter
+        Measures the image.
     image
         A segmented image.
     dialog
@@ -45,15 +53,11 @@ class ReportDialog:
         Has a function called in Slicer's thread.
     series
         A file of the DICOM series that the image was loaded from; empty for others.
-
-    Raises
-    ------
-    FlomoError
-        If the image was not segmented.
     """
 
     def __init__(
         self,
+        presenter: Presenter,
         image: OpenImage,
         dialog: Any,
         in_main_thread: Callable[[Callable[[], None]], object],
@@ -62,7 +66,9 @@ class ReportDialog:
         self._image = image
         self._in_main_thread = in_main_thread
         self._series = series
-        self._measured = report_of(image)  # takes up to a second, so once
+        self._presenter = presenter
+        self._measured: Report | None = None
+        self._fault = ""
         self.dialog = dialog
         self.ui = slicer.util.childWidgetVariables(dialog)
         dialog.setWindowTitle(report_messages.TITLE)
@@ -76,9 +82,25 @@ class ReportDialog:
             button.connect("clicked(bool)", action)
         self.ui.heightBox.connect("valueChanged(double)", self.refresh)
         self.ui.weightBox.connect("valueChanged(double)", self.refresh)
+        self.ui.heartRateBox.connect("valueChanged(double)", self.refresh)
         self.ui.patientEdit.connect("textChanged(QString)", self.refresh)
-        self.refresh()
+        self._fill_conventions()
+        self.measure()
         dialog.show()
+
+    def measure(self, _value: Any = None) -> None:
+        """Measure by the conventions that are chosen, which takes up to a second."""
+        chosen = {
+            field.name: field.choices[box.currentIndex][1] for field, _label, box in self._boxes
+        }
+        density = round(float(self.ui.densityBox.value), 2)
+        conventions = Conventions(**chosen, density_g_per_ml=density)
+        try:
+            self._measured = self._presenter.report(self._image.key, conventions)
+            self._fault = ""
+        except FlomoError as error:
+            self._measured, self._fault = None, str(error)
+        self.refresh()
 
     def refresh(self, _value: Any = None) -> None:
         """Show the report with what is typed in, or what is wrong with that."""
@@ -143,6 +165,34 @@ class ReportDialog:
 
         threading.Thread(target=work, name="flomo report", daemon=True).start()
 
+    def _fill_conventions(self) -> None:
+        """Offer the choices of `Conventions`, with the present ones chosen."""
+        ui, present = self.ui, self._image.conventions
+        widgets = (
+            (ui.papillaryMusclesLabel, ui.papillaryMusclesBox),
+            (ui.basalSlicesLabel, ui.basalSlicesBox),
+            (ui.sliceGapsLabel, ui.sliceGapsBox),
+        )
+        self._boxes = [
+            (field, label, box)
+            for field, (label, box) in zip(measure_messages.CONVENTION_FIELDS, widgets, strict=True)
+        ]
+        for field, label, box in self._boxes:
+            label.setText(field.title)
+            box.setToolTip(field.tip)
+            for title, _value in field.choices:
+                box.addItem(title)
+            values = [value for _title, value in field.choices]
+            box.setCurrentIndex(values.index(getattr(present, field.name)))
+            box.connect("activated(int)", self.measure)
+        title, tip = measure_messages.DENSITY
+        ui.densityLabel.setText(title)
+        ui.densityBox.setToolTip(tip)
+        ui.densityBox.setMinimum(DENSITIES_G_PER_ML[0])
+        ui.densityBox.setMaximum(DENSITIES_G_PER_ML[1])
+        ui.densityBox.setValue(present.density_g_per_ml)
+        ui.densityBox.connect("valueChanged(double)", self.measure)
+
     def _copy(self, content: Any) -> None:
         report = self._report()
         if report is not None:
@@ -150,9 +200,12 @@ class ReportDialog:
 
     def _report(self) -> Report | None:
         height, weight = float(self.ui.heightBox.value), float(self.ui.weightBox.value)
-        patient = str(self.ui.patientEdit.text)
+        patient, rate = str(self.ui.patientEdit.text), float(self.ui.heartRateBox.value)
+        if self._measured is None:
+            self.ui.reportLine.setText(self._fault)
+            return None
         try:
-            report = self._measured.of_person(height or None, weight or None, patient)
+            report = self._measured.of_person(height or None, weight or None, patient, rate or None)
         except FlomoError as error:
             self.ui.reportLine.setText(str(error))
             return None
