@@ -52,16 +52,18 @@ def model_text(model: str, image: OpenImage | None = None) -> str:
 
     With the automatic choice it also says which model segmented the image.
     """
+    found = None if image is None else image.segmentation
+    chosen = None if found is None else choice_text(found.manifest)
+    if model == AUTOMATIC and found is not None and chosen is not None:
+        return f"{chosen}<br>{model_messages.card_text(found.card)}"
     try:
         text = model_messages.card_text(info(model)[1])
     except FlomoError as error:
         return str(error)
     if model != AUTOMATIC:
         return text
-    known = None if image is None or image.segmentation is None else image.segmentation.manifest
-    chosen = None if known is None else choice_text(known)
     titles = [one.title for one in family(DEFAULT_MODEL).specialists]
-    return f"{chosen or model_messages.family_text(titles)}<br>{text}"
+    return f"{model_messages.family_text(titles)}<br>{text}"
 
 
 def choice_text(manifest: Mapping[str, Any]) -> str | None:

@@ -40,6 +40,8 @@ def family_text(titles: Sequence[str]) -> str:
 
 def model_title(state: ModelState) -> str:
     """Return the title of a model in a list."""
+    if state.state == "specialist":
+        return f"{state.name} ({f'{state.title} '.lstrip()}specialist)"
     return state.name if state.folder else f"{state.name} (will be downloaded)"
 
 

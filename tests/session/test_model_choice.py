@@ -55,7 +55,9 @@ def specialist(tmp_path: Path) -> str:
 def test_selectors_offer_the_choice_by_the_image(specialist: str) -> None:
     title, name, _tip = model_options()[0]
     assert (title, name) == ("Chosen by the image", AUTOMATIC)
-    assert {specialist, DEFAULT_MODEL} <= {option[1] for option in model_options()}
+    titles = {option[1]: option[0] for option in model_options()}
+    assert titles[specialist] == f"{specialist} (LGE specialist)"
+    assert titles[DEFAULT_MODEL] == DEFAULT_MODEL
     assert chosen_model(None) == chosen_model(AUTOMATIC) == AUTOMATIC
     assert chosen_model(DEFAULT_MODEL) == DEFAULT_MODEL, "a name means that model"
     assert model_to_use(specialist) == model_to_use(DEFAULT_MODEL) == AUTOMATIC
