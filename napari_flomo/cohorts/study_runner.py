@@ -107,7 +107,7 @@ class StudyRunner:
             return failed_result(config, task, sentence, source)
 
     def _compute(self, task: StudyTask, source: Input) -> StudyResult:
-        from napari_flomo.measures import implausible
+        from napari_flomo.measures import Conventions, implausible
 
         if self._stopped.is_set():
             raise Cancelled
@@ -149,6 +149,7 @@ class StudyRunner:
             {
                 **{key: value for key, value in segmentation.manifest.items() if key != "seconds"},
                 "warnings": warnings,
+                "conventions": asdict(Conventions()),
             },
             attempts=task.attempt,
             expected_voxels=plain_scores(scores.expected_voxels(volume.geometry)),

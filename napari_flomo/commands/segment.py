@@ -218,7 +218,7 @@ def _print_result(
     args: argparse.Namespace, outputs: dict[str, str], segmentation: Segmentation
 ) -> None:
     """Measure every structure of the card, and print warnings and the result."""
-    from napari_flomo.measures import implausible, structure_volumes
+    from napari_flomo.measures import Conventions, implausible, structure_volumes
 
     card, manifest = segmentation.card, segmentation.manifest
     frames, complete = manifest["segmented"]["frames"], not manifest["skipped"]["slices"]
@@ -237,7 +237,7 @@ def _print_result(
             "heart": None if heart is None else heart.to_dict(),
             "slice_scores": segmentation.slice_scores,
             "scores": segmentation.scores,
-            "manifest": {**manifest, "warnings": warnings},
+            "manifest": {**manifest, "warnings": warnings, "conventions": Conventions()},
         }
         print_json(report)
     elif not args.quiet:

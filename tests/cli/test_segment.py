@@ -59,6 +59,7 @@ def test_json(cine: Path, model: Path, answer: Answer, monkeypatch: pytest.Monke
     assert report["input"] == "cine.nii.gz"
     assert report["outputs"] == {"labels": "labels.nii.gz"}  # as they were given
     assert report["manifest"]["model"]["name"] == "random"
+    assert report["manifest"]["conventions"]["papillary_muscles"] == "as-labelled"
     assert report["manifest"]["segmented"] == {"frames": [1, 3], "slices": [0]}
     scores = np.array(report["slice_scores"], dtype=float)
     assert scores.shape == (4, 2)
