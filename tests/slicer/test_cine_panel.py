@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from helpers import add_volume, paint
 
+from napari_flomo.measures import Conventions
 from napari_flomo.session import SliceIndex
 
 pytest.importorskip("PySide6.QtUiTools", reason="the panels need PySide6")
@@ -56,13 +57,18 @@ def test_marks_are_dragged(driver, reviewed_cine):
     assert driver.panel.cine.ui.systoleButton.text == "ES 1*"
 
 
-def test_the_curve_follows_strokes(driver, reviewed_cine):
+def test_the_curve_follows_strokes_and_conventions(driver, reviewed_cine):
     chart, scene_image = driver.panel.cine.curve.chart, driver.panel.current
     frame = scene_image.nodes.frame
     before = chart.curves[0].volumes[frame]
-    where = np.ones(reviewed_cine.volume.spatial_shape, bool)
+    where = np.zeros(reviewed_cine.volume.spatial_shape, bool)
+    where[:, :3] = True  # darker than the wall
     paint(scene_image.segmentation, 3, where, scene_image.nodes.volume)
     driver.wait(lambda: chart.curves[0].volumes[frame] > before)
+    painted = chart.curves[0].volumes[frame]
+    conventions = Conventions(papillary_muscles="myocardium")
+    driver.panel.logic.presenter.report(reviewed_cine.key, conventions)
+    assert chart.curves[0].volumes[frame] < painted, "dark pixels are no cavity"
 
 
 def test_only_a_cine_has_the_section(driver, oblique):

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 from FLoMoSegmentationLib.panels.base import Panel
 from FLoMoSegmentationLib.panels.curve import CurvePanel
 from FLoMoSegmentationLib.panels.phases import PhasePanel
-from napari_flomo.session import Event, LabelsChanged, PhasesChanged, RunFinished, has_phases
+from napari_flomo.session import (
+    ConventionsChanged,
+    Event,
+    LabelsChanged,
+    PhasesChanged,
+    RunFinished,
+    has_phases,
+)
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.panels.base import PanelHost
@@ -32,5 +39,6 @@ class CinePanel(Panel):
 
     def on_event(self, event: Event) -> None:
         """Show other volumes or frames; quick enough for every stroke."""
-        if isinstance(event, LabelsChanged | PhasesChanged | RunFinished):
+        changes = ConventionsChanged | LabelsChanged | PhasesChanged | RunFinished
+        if isinstance(event, changes):
             self.refresh()
