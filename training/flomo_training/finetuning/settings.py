@@ -98,8 +98,8 @@ class Settings:
     distillation
         Used without replay data, if its weight is not 0.
     square, jitter, anywhere
-        Size of the training crops in pixels, their largest shift from the centre of the labelled
-        structures, and the fraction of crops at a random position.
+        Size of the training crops in pixels, at most the model's field of view; their largest shift
+        from the centre of the labelled structures; and the fraction of crops at a random position.
     augmentation, loss
         As in a recipe.
     """
@@ -185,7 +185,7 @@ class Settings:
             precision=choose_precision(self.precision, hardware.accelerator),
             data=Data(source="corrections", fold=0),
             crops=Crops(
-                stages=(CropStage(0, self.square),),
+                stages=(CropStage(0, min(self.square, card.preprocessing.crop or self.square)),),
                 jitter=self.jitter,
                 anywhere=self.anywhere,
                 inside=card.input_kind == "photo",
