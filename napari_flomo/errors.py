@@ -26,6 +26,10 @@ class MissingModel(FlomoError):
     """The requested model is neither on this computer nor can it be downloaded."""
 
 
+class NothingLearnt(FlomoError):
+    """Corrections do not show anything that holds for other slices; nothing was changed."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """Why a task failed.
@@ -38,6 +42,7 @@ class Problem:
         For a bug report, behind a button: the traceback, or the last output of the process.
     kind
         ``"out_of_gpu_memory"`` (offer the CPU), ``"missing_model"`` (offer the list of models),
+        ``"nothing_learnt"`` (no error, only a result),
         ``"flomo"`` (anything else that the user can fix), ``"died"`` (the process was ended from
         outside) or ``"bug"`` (a fault of ours).
     """
@@ -62,7 +67,8 @@ def describe(error: BaseException) -> Problem:
         kind = "out_of_gpu_memory"
         sentence = "The GPU's memory is too small for this; choose the device cpu."
     elif isinstance(error, FlomoError):
-        kind = "missing_model" if isinstance(error, MissingModel) else "flomo"
+        kinds = {MissingModel: "missing_model", NothingLearnt: "nothing_learnt"}
+        kind = kinds.get(type(error), "flomo")
         sentence = str(error)
     elif out_of_memory(error):
         kind = "flomo"

@@ -22,11 +22,18 @@ from napari_flomo.jobs.child import Process, Spawn, python_spawner
 from napari_flomo.jobs.detached import StatusWriter, attach, running, start
 from napari_flomo.jobs.finetune_config import FinetuneConfig
 from napari_flomo.jobs.job import Busy, Job, JobFailed, State
-from napari_flomo.jobs.protocol import from_line, problem_message, progress_message, to_line
+from napari_flomo.jobs.protocol import (
+    CORRECTIONS,
+    from_line,
+    problem_message,
+    progress_message,
+    to_line,
+)
 from napari_flomo.jobs.worker import Worker
 from napari_flomo.progress import Progress
 
 __all__ = [
+    "CORRECTIONS",
     "Busy",
     "FinetuneConfig",
     "Job",

@@ -30,6 +30,9 @@ from typing import Any
 from napari_flomo.errors import Problem
 from napari_flomo.progress import Progress
 
+CORRECTIONS = "corrections"
+"""Folder inside that of a job, for a second volume: labels to learn from."""
+
 
 def to_line(message: Mapping[str, Any]) -> str:
     """Return a message as one line, without the line end.

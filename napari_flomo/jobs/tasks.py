@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_flomo.errors import Cancelled, FlomoError, MissingModel, out_of_gpu_memory
-from napari_flomo.jobs import FinetuneConfig
+from napari_flomo.jobs import CORRECTIONS, FinetuneConfig
 from napari_flomo.progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
@@ -110,6 +110,32 @@ def segment(arguments: Mapping[str, Any], context: Context) -> Mapping[str, Any]
     return pack_segmentation(context.folder, choice.noted(segmentation))
 
 
+def learn_study(arguments: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
+    """Adapt a network to the corrected slices of a volume, and segment the volume again.
+
+    Arguments: ``volume`` and, in the folder ``corrections``, ``labels`` (from `pack_volume`),
+    ``corrected`` (frame and slice of each corrected slice), ``model``, ``device``, ``frames`` (a
+    list or null). Result: of `pack_segmentation`. The adapted network is not kept.
+    """
+    from napari_flomo.segmentation import pack_segmentation, unpack_volume
+
+    finetuning = import_training("flomo_training.finetuning")
+    volume = unpack_volume(context.folder, arguments["volume"])
+    labels = unpack_volume(context.folder / CORRECTIONS, arguments["labels"])
+    folder = _locate(arguments["model"], context)
+    context.progress(Progress(message="Loading the model"))
+    segmentation = finetuning.segment_again(
+        _warm_models.get(folder, arguments.get("device", "auto")),
+        volume,
+        labels,
+        [tuple(place) for place in arguments["corrected"]],
+        arguments.get("frames"),
+        progress=context.progress,
+        cancelled=context.cancelled,
+    )
+    return pack_segmentation(context.folder, segmentation)
+
+
 def pull(arguments: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
     """Download ``model`` from the Hub; the result is its ``folder``."""
     from napari_flomo.models import pull as download
@@ -156,7 +182,12 @@ def find_fastest_engine() -> None:
     _warm_models.find_fastest_engine()
 
 
-TASKS: dict[str, Task] = {"segment": segment, "pull": pull, "readiness": readiness}
+TASKS: dict[str, Task] = {
+    "segment": segment,
+    "learn_study": learn_study,
+    "pull": pull,
+    "readiness": readiness,
+}
 
 
 def _locate(model: str, context: Context) -> Path:

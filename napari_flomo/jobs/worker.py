@@ -22,7 +22,11 @@ from napari_flomo.jobs.protocol import from_line, problem_of, progress_of, to_li
 CANCEL_GRACE_SECONDS = 0.7
 """Time that a cancelled child has to answer before it is killed."""
 
-_TITLES = {"segment": "A segmentation", "pull": "The download of a model"}
+_TITLES = {
+    "segment": "A segmentation",
+    "learn_study": "Learning from a study",
+    "pull": "The download of a model",
+}
 
 Pack = Callable[[Path], Mapping[str, Any] | None]
 Unpack = Callable[[Path, Mapping[str, Any]], Any]

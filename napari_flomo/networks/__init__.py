@@ -19,6 +19,7 @@ from napari_flomo.networks.fast import fast
 from napari_flomo.networks.fias import FIAS
 from napari_flomo.networks.flomo import FlomoNet, count_parameters
 from napari_flomo.networks.fmbff import FMBFFNet
+from napari_flomo.networks.linear_correction import LinearCorrection, can_correct
 from napari_flomo.networks.madgnet import MADGNet
 from napari_flomo.networks.output import Auxiliary, Output
 from napari_flomo.networks.reference import load_reference_weights
@@ -67,8 +68,10 @@ __all__ = [
     "DepthwiseConv2d",
     "Draws",
     "Encoder",
+    "LinearCorrection",
     "Output",
     "build",
+    "can_correct",
     "can_sample",
     "convolve_depthwise",
     "count_parameters",

@@ -83,6 +83,8 @@ class FlomoNet(nn.Module):
 
     Attributes
     ----------
+    feature_layers
+        Modules whose outputs are features of an image, see `LinearCorrection`.
     sensitive
         Parts that stay in float32 in lower precision, named as in the rewritten network: the
         encoder, where rounding changes the most labels (grey values alone need more than the 8 bits
@@ -90,6 +92,10 @@ class FlomoNet(nn.Module):
         and the head, whose logits are compared with each other.
     """
 
+    feature_layers: ClassVar[tuple[str, ...]] = (
+        *(f"encoder.stage{number}" for number in (1, 2)),
+        *(f"decoder.stage{number}" for number in (1, 2, 3, 4)),
+    )
     sensitive: ClassVar[tuple[str, ...]] = ("encoder", "bridge", "decoder.2", "decoder.3", "head")
 
     def __init__(

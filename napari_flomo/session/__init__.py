@@ -30,6 +30,7 @@ from napari_flomo.session import (
     model_messages,
     report_messages,
     study_messages,
+    suggestion_messages,
     uncertainty_maps,
     unsaved_messages,
     visibility_messages,
@@ -86,6 +87,7 @@ from napari_flomo.session.review import Review, SliceIndex, SliceState
 from napari_flomo.session.review_queue import listed, progress_text
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
+from napari_flomo.session.segmenting import can_learn_study
 from napari_flomo.session.session import Session
 from napari_flomo.session.tools import IN_MILLIMETRES, TOOLS, ToolName, use_tool
 from napari_flomo.session.unsaved import UnsavedWork
@@ -161,6 +163,7 @@ __all__ = [
     "ViewerAdapter",
     "VolumeChart",
     "Worker",
+    "can_learn_study",
     "choice_text",
     "chosen_model",
     "cine_messages",
@@ -188,6 +191,7 @@ __all__ = [
     "save_structured_report",
     "structure_colours",
     "study_messages",
+    "suggestion_messages",
     "uncertainty_maps",
     "unknown_measures",
     "unsaved_messages",

@@ -246,6 +246,8 @@ def problem_message(problem: Problem, on_cpu: Callable[[], object], key: str | N
     if problem.kind == "out_of_gpu_memory":
         tip = "Do the same on the CPU: slower, but it fits"
         choices = (Choice("Use the CPU", on_cpu, tip),)
+    if problem.kind == "nothing_learnt":
+        return Message(problem.sentence, key=key)
     return Message(
         problem.sentence, "error", problem.details, choices, key, problem.kind, Until.RUN
     )
@@ -355,6 +357,8 @@ def run_name(run: Run, image_name: str | None) -> str:
     """Return what a run works on: an image, one of its maps, or a model."""
     if image_name is None:
         return f"Download of {run.model}"
+    if run.task == "learn_study":
+        return f"Learning from {image_name}"
     return f"Uncertainty of {image_name}" if run.only_maps else image_name
 
 

@@ -10,7 +10,13 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.measures import SIDES, Conventions, HeartPhases, Phase, Side
 from napari_flomo.models import info
 from napari_flomo.reports import Report
-from napari_flomo.session import cine_messages, messages, unsaved_messages, visibility_messages
+from napari_flomo.session import (
+    cine_messages,
+    messages,
+    suggestion_messages,
+    unsaved_messages,
+    visibility_messages,
+)
 from napari_flomo.session.events import (
     AutosaveChanged,
     EarlierFound,
@@ -150,6 +156,28 @@ class Presenter(ReviewPresenter):
         self._retries[run] = lambda: self.compute_map(key, name, "cpu", chosen_model)
         return run
 
+    def learn_study(self, key: str | None, device: str = "") -> Run:
+        """Start to learn from the accepted slices of an image and to suggest labels for the others.
+
+        Parameters
+        ----------
+        key
+            The image; None raises an error.
+        device
+            See `Session.segment`; by default that of the last run.
+
+        Raises
+        ------
+        FlomoError
+            See `Session.learn_study`.
+        """
+        image = self._reviewed(key)
+        self._viewer.read_labels(image.key)
+        run = self._session.learn_study(image.key, device or self._preferences.device)
+        self._focus[run] = self._viewer.focus()
+        self._retries[run] = lambda: self.learn_study(key, "cpu")
+        return run
+
     # End diastole and end systole
 
     def pin_phase(
@@ -262,7 +290,7 @@ class Presenter(ReviewPresenter):
     # What the session reports
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, RunFinished) and event.run.task == "segment":
+        if isinstance(event, RunFinished) and event.run.task in ("segment", "learn_study"):
             self._show_run(event.run)
         elif isinstance(event, RunFailed):
             retry = self._attempt(self._retries.get(event.run, lambda: None))
@@ -306,8 +334,15 @@ class Presenter(ReviewPresenter):
                 if current is not None and untouched:
                     self._viewer.go_to(image.key, current)
         self._session.earlier.search(image.key)
-        if remarks := " ".join(remarks_of(image)):
-            self._viewer.notify(Message(remarks, "warning", key=image.key, until=Until.RUN))
+        remarks = " ".join(remarks_of(image))
+        if run.task == "learn_study":
+            text = suggestion_messages.suggested_text(
+                len(run.options["corrected"]), self._viewer.undo_hint
+            )
+            remarks = " ".join(filter(None, (text, remarks)))
+        if remarks:
+            level = "info" if run.task == "learn_study" else "warning"
+            self._viewer.notify(Message(remarks, level, key=image.key, until=Until.RUN))
 
     def _show_labels(self, key: str) -> None:
         self._viewer.show_labels(key)

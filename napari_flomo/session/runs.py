@@ -30,7 +30,7 @@ class Run(Job):
     Parameters
     ----------
     task
-        ``"segment"`` or ``"pull"``.
+        ``"segment"``, ``"learn_study"`` or ``"pull"``.
     key
         Key of the image; None for other tasks.
     model, device, scope

@@ -42,7 +42,7 @@ from napari_flomo.session.review_queue import queue_of
 from napari_flomo.session.run_queue import Dispatch, RunQueue
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
-from napari_flomo.session.segmenting import maps_run, segmentation_run, submit
+from napari_flomo.session.segmenting import maps_run, segmentation_run, study_run, submit
 from napari_flomo.session.steps import Steps
 from napari_flomo.volumes import Volume
 
@@ -200,6 +200,15 @@ class Session:
         image = self.image(key)
         run = maps_run(image, model, device, maps)
         return self._runs.add(run, partial(submit, self._worker, image))
+
+    def learn_study(self, key: str, device: str = "auto") -> Run:
+        """Suggest labels for slices of an image, learnt from its accepted ones, when idle.
+
+        Accepted and corrected slices, and locked labels, do not change; what was learnt is not
+        kept. Raises `FlomoError` if fewer than two slices are accepted, or nothing is left.
+        """
+        image = self.image(key)
+        return self._runs.add(study_run(image, device), partial(submit, self._worker, image))
 
     def pull(self, model: str) -> Run:
         """Download a model as soon as nothing else runs; the result of the run is its folder."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from napari.utils import cancelable_progress
 from qtpy.QtCore import QObject, QTimer
 
-from napari_flomo.session import Event, Run, RunStarted, State
+from napari_flomo.session import Event, Run, RunStarted, State, messages
 
 if TYPE_CHECKING:
     from napari_flomo.session.learning import Learning, TrainingRun
@@ -80,7 +80,9 @@ class Activity(QObject):
             return f"Download {run.model}"
         open_images = {image.key: image.name for image in self._session.images}
         name = open_images.get(run.key, "")  # it may be closed until the run has stopped
-        return (f"Uncertainty of {name}" if run.only_maps else f"Segment {name}").rstrip()
+        if run.task == "segment" and not run.only_maps:
+            return f"Segment {name}".rstrip()
+        return messages.run_name(run, name).rstrip()
 
 
 class _Bar(cancelable_progress):

@@ -16,6 +16,7 @@ sys.path.append(str(Path(__file__).parents[1] / "contract"))
 import study_story
 from cine_story import tell_of_phases
 from qtpy.QtCore import Qt
+from suggestion_story import tell_of_suggestions
 from viewer_story import tell
 
 from napari_flomo.session import SliceIndex
@@ -76,6 +77,15 @@ class NapariStage:
     def hide_labels(self) -> None:
         self.entry.labels.visible = False
 
+    def can_learn_study(self) -> bool:
+        return self.bench.review.learning.button.isEnabled()
+
+    def learn_study(self) -> None:
+        self.bench.click(self.bench.review.learning.button)
+        assert self.bench.review.learning.button.text() == "Cancel"
+        self.bench.wait_idle()
+        assert self.bench.review.message.text.text().startswith("Learnt from 2 accepted slices:")
+
     def crash(self) -> None:
         self.bench.viewer.layers.clear()
         self.entry = self.bench.add(self.volume, "again")
@@ -103,6 +113,10 @@ def test_the_story(bench: Any, make_heart: Callable[..., Volume], trainer: str) 
 
 def test_phases_of_a_cine(bench: Any, make_cine: Callable[..., Volume]) -> None:
     tell_of_phases(NapariStage(bench, make_cine()))
+
+
+def test_learning_from_the_open_study(bench: Any, make_heart: Callable[..., Volume]) -> None:
+    tell_of_suggestions(NapariStage(bench, make_heart(slices=4)))
 
 
 class NapariStudies(NapariStage):

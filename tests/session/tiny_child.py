@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from napari_flomo import cli
-from napari_flomo.errors import Cancelled, MissingModel
-from napari_flomo.jobs import tasks
+from napari_flomo.errors import Cancelled, MissingModel, NothingLearnt
+from napari_flomo.jobs import CORRECTIONS, tasks
 from napari_flomo.models import IntensityRule, Label, ModelCard, Preprocessing
 from napari_flomo.progress import Progress
 from napari_flomo.segmentation import Segmentation
@@ -82,6 +82,18 @@ def segment(arguments, context):
     return pack_segmentation(context.folder, result)
 
 
+def learn_study(arguments, context):
+    """Suggest the myocardium everywhere, if the corrected slices hold a ventricle."""
+    labels = unpack_volume(context.folder / CORRECTIONS, arguments["labels"])
+    drawn = [labels.frame(frame).data[number] for frame, number in arguments["corrected"]]
+    if not any((one == 3).any() for one in drawn):
+        raise NothingLearnt("Nothing was learnt.")
+    result = segment({**arguments, "slices": None}, context)
+    every = np.load(context.folder / "labels.npy")
+    np.save(context.folder / "labels.npy", np.where(every > 0, 2, every).astype(every.dtype))
+    return result
+
+
 def readiness(arguments, _context):
     return {"ready": True, "sentence": f"Ready to teach {arguments['base']}.", "skipped": []}
 
@@ -89,4 +101,5 @@ def readiness(arguments, _context):
 if __name__ == "__main__":
     tasks.TASKS["segment"] = segment
     tasks.TASKS["readiness"] = readiness
+    tasks.TASKS["learn_study"] = learn_study
     sys.exit(cli.main(["worker"]))

@@ -14,6 +14,7 @@ sys.path.append(str(Path(__file__).parents[1] / "contract"))
 import study_story
 from cine_story import tell_of_phases
 from PySide6.QtCore import Qt
+from suggestion_story import tell_of_suggestions
 from viewer_story import tell
 
 
@@ -76,6 +77,14 @@ class SlicerStage:
     def hide_labels(self):
         self.scene_image.segmentation.GetDisplayNode().SetVisibility2D(False)
 
+    def can_learn_study(self):
+        return self.driver.panel.review.ui.learnStudyButton.isEnabled()
+
+    def learn_study(self):
+        self.driver.click(self.driver.panel.review.ui.learnStudyButton)
+        self.wait(lambda: self.session.running is None)
+        assert self.driver.panel.segment.ui.message.text.startswith("Learnt from 2 accepted")
+
     def crash(self):
         self.program.close_scene()
         self.program.slice_view("Red")
@@ -91,6 +100,10 @@ def test_viewer_contract(driver, program, oblique, trainer):
 
 def test_phases_of_a_cine(driver, program, make_cine):
     tell_of_phases(SlicerStage(driver, program, make_cine()))
+
+
+def test_learning_from_the_open_study(driver, program, oblique):
+    tell_of_suggestions(SlicerStage(driver, program, oblique))
 
 
 class SlicerStudies(SlicerStage):

@@ -35,6 +35,7 @@ from napari_flomo.widgets.delayed import delayed
 from napari_flomo.widgets.flag_list import FlagList
 from napari_flomo.widgets.keys import bind
 from napari_flomo.widgets.panels.panel import Panel, button, note
+from napari_flomo.widgets.panels.study_learning import StudyLearning
 from napari_flomo.widgets.panels.uncertainty_box import UncertaintyBox
 from napari_flomo.widgets.report_dialog import ReportDialog
 from napari_flomo.widgets.review_list import ReviewList
@@ -96,6 +97,7 @@ class ReviewPanel(Panel):
             "Accepted slices are kept in your store of corrections, to be learnt from; see Learn"
         )
         self.kept.setVisible(False)
+        self.learning = StudyLearning(self.viewer_state)
         self.uncertainty = UncertaintyBox(self.viewer_state)
         self.structures = Structures(self.viewer_state)
         self.tools = ToolsBox(self.viewer_state, self.attempt)
@@ -113,6 +115,7 @@ class ReviewPanel(Panel):
         layout.addWidget(self.list, 1)
         layout.addWidget(self.flags)
         layout.addWidget(self.kept)
+        layout.addWidget(self.learning)
         for title, widget in (
             ("Structures", self.structures),
             ("Tools", self.tools),
@@ -146,6 +149,7 @@ class ReviewPanel(Panel):
         self._show_kept()
         self._show_flags()
         self.tools.refresh()
+        self.learning.refresh()
         self.uncertainty.refresh()
         self.compare.refresh()
         self._on_moved()

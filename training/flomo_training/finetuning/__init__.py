@@ -17,6 +17,7 @@ from flomo_training.finetuning.patient_split import Readiness, folds, readiness
 from flomo_training.finetuning.pipeline import FinetuneResult, check_readiness, learn
 from flomo_training.finetuning.replay import read_replay
 from flomo_training.finetuning.settings import Distillation, Settings, read_settings
+from flomo_training.finetuning.study import StudyAdaptation, adapt_to_study, segment_again
 from flomo_training.finetuning.tuning import TunedModel, finetune
 
 __all__ = [
@@ -26,7 +27,9 @@ __all__ = [
     "FinetuneResult",
     "Readiness",
     "Settings",
+    "StudyAdaptation",
     "TunedModel",
+    "adapt_to_study",
     "check_readiness",
     "corrected_frame",
     "finetune",
@@ -36,4 +39,5 @@ __all__ = [
     "read_replay",
     "read_settings",
     "readiness",
+    "segment_again",
 ]

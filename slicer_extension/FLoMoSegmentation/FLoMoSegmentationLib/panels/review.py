@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import qt
 import slicer
 
-from FLoMoSegmentationLib import segment_edits, slice_views
+from FLoMoSegmentationLib import parameters, segment_edits, slice_views
 from FLoMoSegmentationLib.panels.base import Panel
 from FLoMoSegmentationLib.panels.message_line import MessageLine
 from FLoMoSegmentationLib.panels.queue import QueuePanel
@@ -20,9 +20,11 @@ from napari_flomo.session import (
     PhasesChanged,
     ReviewChanged,
     SliceIndex,
+    can_learn_study,
     listed,
     messages,
     progress_text,
+    suggestion_messages,
 )
 
 if TYPE_CHECKING:
@@ -60,6 +62,10 @@ class ReviewPanel(Panel):
         ui.previousButton.connect("clicked(bool)", self.on_previous)
         ui.acceptButton.connect("pressed()", self.on_pressed)
         ui.acceptButton.connect("clicked(bool)", self.on_accept)
+        title, tip = suggestion_messages.LEARN_STUDY
+        ui.learnStudyButton.setText(title)
+        ui.learnStudyButton.setToolTip(tip)
+        ui.learnStudyButton.connect("clicked(bool)", self.on_learn_study)
         self.ignore_double_click = DoubleClickFilter()
         ui.acceptButton.installEventFilter(self.ignore_double_click)
         self.seen: SliceIndex | None = None
@@ -83,6 +89,8 @@ class ReviewPanel(Panel):
         review = None if current is None else self.host.logic.session.image(current.key).review
         self.update_accept_button()
         self.ui.progressLine.setVisible(review is not None)
+        image = None if current is None else self.host.logic.session.image(current.key)
+        self.ui.learnStudyButton.setEnabled(image is not None and can_learn_study(image))
         if current is None or review is None:
             self.slices, self._shown = (), None
             table.setRowCount(0)
@@ -209,6 +217,12 @@ class ReviewPanel(Panel):
                 "correction.",
                 "warning",
             )
+
+    def on_learn_study(self, _checked: bool = False) -> None:
+        """Suggest labels learnt from the accepted slices."""
+        device = parameters.read(self.host.parameter_node()).device
+        self.host.acted()
+        self._step(lambda key: self.host.logic.presenter.learn_study(key, device))
 
     def on_event(self, event: Event) -> None:
         """Update the table, or the number of corrections in the store."""
