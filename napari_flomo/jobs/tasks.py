@@ -114,15 +114,17 @@ def learn_study(arguments: Mapping[str, Any], context: Context) -> Mapping[str, 
     """Adapt a network to the corrected slices of a volume, and segment the volume again.
 
     Arguments: ``volume`` and, in the folder ``corrections``, ``labels`` (from `pack_volume`),
-    ``corrected`` (frame and slice of each corrected slice), ``model``, ``device``, ``frames`` (a
-    list or null). Result: of `pack_segmentation`. The adapted network is not kept.
+    ``corrected`` (frame and slice of each corrected slice), ``model`` and ``device``
+    (as for `segment`), ``frames`` (a list or null). Result: of `pack_segmentation`. The adapted
+    network is not kept.
     """
-    from napari_flomo.segmentation import pack_segmentation, unpack_volume
+    from napari_flomo.segmentation import choose_model, pack_segmentation, unpack_volume
 
     finetuning = import_training("flomo_training.finetuning")
     volume = unpack_volume(context.folder, arguments["volume"])
     labels = unpack_volume(context.folder / CORRECTIONS, arguments["labels"])
-    folder = _locate(arguments["model"], context)
+    choice = choose_model(volume, arguments["model"])
+    folder = _locate(choice.model, context)
     context.progress(Progress(message="Loading the model"))
     segmentation = finetuning.segment_again(
         _warm_models.get(folder, arguments.get("device", "auto")),
@@ -133,7 +135,7 @@ def learn_study(arguments: Mapping[str, Any], context: Context) -> Mapping[str, 
         progress=context.progress,
         cancelled=context.cancelled,
     )
-    return pack_segmentation(context.folder, segmentation)
+    return pack_segmentation(context.folder, choice.noted(segmentation))
 
 
 def pull(arguments: Mapping[str, Any], context: Context) -> Mapping[str, Any]:

@@ -89,8 +89,9 @@ class ReviewPanel(Panel):
         review = None if current is None else self.host.logic.session.image(current.key).review
         self.update_accept_button()
         self.ui.progressLine.setVisible(review is not None)
-        image = None if current is None else self.host.logic.session.image(current.key)
-        self.ui.learnStudyButton.setEnabled(image is not None and can_learn_study(image))
+        self.ui.learnStudyButton.setEnabled(
+            current is not None and can_learn_study(self.host.logic.session.image(current.key))
+        )
         if current is None or review is None:
             self.slices, self._shown = (), None
             table.setRowCount(0)
