@@ -66,9 +66,10 @@ def maps_run(image: OpenImage, model: str | None, device: str, maps: Sequence[st
 
 
 def study_run(image: OpenImage, device: str) -> Run:
-    """Return a run that suggests labels from the accepted slices of an image.
+    """Return a run that suggests labels for slices of an image, learnt from its accepted ones.
 
-    See `Session.learn_study` for the errors.
+    Accepted and corrected slices, and locked labels, do not change; what was learnt is not kept.
+    Raises `FlomoError` if fewer than two slices are accepted, or nothing is left.
     """
     segmentation, accepted = image.require_segmentation(), accepted_slices(image)
     if len(accepted) < LEAST_ACCEPTED:

@@ -202,11 +202,7 @@ class Session:
         return self._runs.add(run, partial(submit, self._worker, image))
 
     def learn_study(self, key: str, device: str = "auto") -> Run:
-        """Suggest labels for slices of an image, learnt from its accepted ones, when idle.
-
-        Accepted and corrected slices, and locked labels, do not change; what was learnt is not
-        kept. Raises `FlomoError` if fewer than two slices are accepted, or nothing is left.
-        """
+        """Suggest labels learnt from the accepted slices; see `segmenting.study_run`."""
         image = self.image(key)
         return self._runs.add(study_run(image, device), partial(submit, self._worker, image))
 
