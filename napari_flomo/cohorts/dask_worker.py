@@ -61,11 +61,13 @@ def _runner(worker: Any, worker_name: str) -> StudyRunner:
 
 def _device_of(worker: Any, wanted: str) -> str:
     """Distribute the GPUs among the numbered workers of a computer."""
-    if wanted not in ("auto", "cuda"):
+    from napari_flomo.segmentation import choose_device, is_gpu
+
+    if wanted not in ("auto", "cuda") or not is_gpu(choose_device(wanted)):
         return wanted
     import torch
 
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    count = torch.cuda.device_count()
     if count < 2:
         return wanted
     number = worker.name if isinstance(worker.name, int) else 0

@@ -20,11 +20,10 @@ from napari_flomo.cohorts.study_result import StudyResult
 from napari_flomo.cohorts.study_runner import WorkerConfig, failed_result, without_paths
 from napari_flomo.cohorts.table import write_table
 from napari_flomo.errors import FlomoError, reason_of
-from napari_flomo.models import Family, ModelCard, load_card, locate
+from napari_flomo.models import GRAPH_FILE, Family, ModelCard, load_card, locate
 from napari_flomo.progress import Progress, ProgressCallback
 from napari_flomo.volumes import OnSkip, Study, StudyFilter, find_studies
 
-MODEL_FILES = ("card.json", "model.safetensors")
 SHOWN_FAILURES = 1000
 """Failures that a summary lists; the table has all of them."""
 
@@ -271,7 +270,10 @@ def _check(config: CohortConfig, workers: int | None, scheduler: str | None) -> 
 def _files(model: Path) -> dict[str, bytes]:
     """Read the files of a model; workers verify the weights when they load them."""
     try:
-        return {name: (model / name).read_bytes() for name in MODEL_FILES}
+        names = [name for name in load_card(model).files if name != GRAPH_FILE]
+        if (model / GRAPH_FILE).is_file():  # without it workers use PyTorch
+            names.append(GRAPH_FILE)
+        return {name: (model / name).read_bytes() for name in names}
     except OSError as error:
         raise FlomoError(
             f"The model in {model} cannot be read: {reason_of(error)}; download it again."
@@ -334,9 +336,9 @@ def _executor(
 
 def _gpus(device: str) -> int:
     """Return the number of GPUs to use."""
-    from napari_flomo.segmentation import choose_device
+    from napari_flomo.segmentation import choose_device, is_gpu
 
-    if choose_device(device).type != "cuda":
+    if not is_gpu(choose_device(device)):
         return 0
     import torch
 

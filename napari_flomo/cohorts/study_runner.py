@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_flomo.volumes import Volume
 
 WORTH_MEASURING_SECONDS = 60.0
-"""Remaining work for which it pays to look for the fastest engine, which takes seconds."""
+"""Remaining work for which it pays to make a graph, which takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class StudyRunner:
         self._config = worker_config.config
         self._device = device or worker_config.config.device
         self._segmenter: Segmenter | None = None
+        self._folders: list[tempfile.TemporaryDirectory[str]] = []
         self._specialists: dict[str, Segmenter | FlomoError] = {}
         self._loading = threading.Lock()
         self._computing = threading.Lock()  # the segmenter is not thread-safe
@@ -72,10 +73,12 @@ class StudyRunner:
         """Load a network from the content of its files."""
         from napari_flomo.segmentation import Segmenter
 
-        with tempfile.TemporaryDirectory(prefix="flomo-") as folder:
-            for name, content in files.items():
-                (Path(folder) / name).write_bytes(content)
-            return Segmenter.from_pretrained(Path(folder), self._device, self._config.engine)
+        # The segmenter may load the network later: the folder lasts as long as the runner.
+        folder = tempfile.TemporaryDirectory(prefix="flomo-")
+        self._folders.append(folder)
+        for name, content in files.items():
+            (Path(folder.name) / name).write_bytes(content)
+        return Segmenter.from_pretrained(Path(folder.name), self._device, self._config.engine)
 
     def stop(self) -> None:
         """Let the current study, and all further ones, raise `Cancelled` soon."""
@@ -191,14 +194,14 @@ class StudyRunner:
         return specialist, choice
 
     def _settle(self, seconds: float) -> None:
-        """After the first study, find the fastest engine if much work remains."""
+        """After the first study, make the graph of a model that has none if much work remains."""
         assert self._segmenter is not None
         if (
             not self._settled
             and seconds * (self._worker_config.share - 1) > WORTH_MEASURING_SECONDS
         ):
             with self._computing:
-                self._segmenter.find_fastest_engine()
+                self._segmenter.prepare_graphs()
         self._settled = True
 
     def _save(self, segmentation: Segmentation, outputs: Mapping[str, str]) -> None:

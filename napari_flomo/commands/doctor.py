@@ -68,11 +68,7 @@ def _lines(findings: dict[str, Any]) -> list[str]:
 
 
 def _engine_lines(engines: dict[str, Any] | None) -> list[str]:
-    """Return the lines about engines and their last timing on this computer."""
+    """Return the lines about engines."""
     if not engines:
         return []
-    lines = ["engines", f"  usable: {', '.join(engines['usable'])}"]
-    for measured in engines["measured"][:1]:
-        times = ", ".join(f"{name} {ms:g}" for name, ms in measured["ms_per_slice"].items())
-        lines.append(f"  fastest when last measured: {measured['chosen']} (ms per slice: {times})")
-    return lines
+    return ["engines", f"  usable: {', '.join(engines['usable'])}"]

@@ -14,8 +14,8 @@ from napari_flomo import DEFAULT_MODEL, __version__
 from napari_flomo.errors import FlomoError
 
 PACKAGES = (
-    "torch",
     "numpy",
+    "openvino",
     "scikit-image",
     "pillow",
     "SimpleITK",
@@ -27,9 +27,10 @@ PACKAGES = (
 )
 # Import names of the packages of each extra.
 EXTRAS = {
+    "torch": ("torch",),
     "train": ("lightning", "monai", "yaml"),
     "dicom": ("highdicom",),
-    "fast": ("openvino", "onnx", "onnxruntime"),
+    "fast": ("onnx", "onnxruntime"),
 }
 VECTOR_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 FREE_GB_WANTED = 1.0
@@ -38,14 +39,14 @@ FREE_GB_WANTED = 1.0
 def examine() -> dict[str, Any]:
     """Check versions, processor, GPU, models and cache.
 
-    Returns plain values only: ``versions``, ``computer``, ``torch`` and ``engines`` (None if torch
-    cannot be imported), ``models``, ``cache``, ``extras``, ``problems`` (one sentence each, with
+    Returns plain values only: ``versions``, ``computer``, ``torch`` (None without it), ``engines``,
+    ``models``, ``cache``, ``extras``, ``problems`` (one sentence each, with
     what to do) and ``can_segment``.
     """
     problems: list[str] = []
     versions = _versions(problems)
     torch = _torch(problems)
-    models = _models(problems)
+    models = _models(problems, torch is not None)
     cache = _cache(problems)
     has_model = any(model["verified"] for model in models)
     if not has_model:
@@ -59,12 +60,12 @@ def examine() -> dict[str, Any]:
         "versions": versions,
         "computer": _computer(),
         "torch": torch,
-        "engines": _engines() if torch else None,
+        "engines": _engines(torch is not None),
         "models": models,
         "cache": cache,
         "extras": {name: all(map(_is_installed, modules)) for name, modules in EXTRAS.items()},
         "problems": problems,
-        "can_segment": bool(complete and torch and has_model),
+        "can_segment": bool(complete and has_model),
     }
 
 
@@ -109,7 +110,7 @@ def _torch(problems: list[str]) -> dict[str, Any] | None:
     try:
         import torch
     except Exception as error:
-        if importlib.util.find_spec("torch") is not None:  # a missing one is already listed
+        if importlib.util.find_spec("torch") is not None:
             problems.append(
                 f"torch cannot be imported ({error}); reinstall it with: "
                 "pip install --force-reinstall torch."
@@ -132,43 +133,30 @@ def _torch(problems: list[str]) -> dict[str, Any] | None:
         "threads": torch.get_num_threads(),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "gpus": gpus,
-        "device": str(choose_device("auto")),
+        "device": choose_device("auto"),
     }
 
 
-def _engines() -> dict[str, Any]:
-    """Return the engines that can run on the device, and their cached timings."""
+def _engines(torch_works: bool) -> dict[str, Any]:
+    """Return the engines that can run on the device."""
     from napari_flomo.segmentation import choose_device
-    from napari_flomo.segmentation.engines import ENGINES, all_records, unavailable_reason
+    from napari_flomo.segmentation.engines import ENGINES, GRAPH_ENGINES, unavailable_reason
 
-    device = choose_device("auto")
-    return {
-        "usable": [
-            name for name, kind in ENGINES.items() if unavailable_reason(kind, device) is None
-        ],
-        "measured": [
-            {
-                "chosen": record.chosen,
-                "ms_per_slice": {
-                    name: round(1000 * trial.seconds, 1)
-                    for name, trial in record.trials.items()
-                    if trial.seconds is not None
-                },
-            }
-            for record in all_records()
-            if any(trial.seconds is not None for trial in record.trials.values())
-        ],
-    }
+    device = choose_device("auto") if torch_works else "cpu"
+    names = list(ENGINES if torch_works else GRAPH_ENGINES)
+    return {"usable": [name for name in names if unavailable_reason(ENGINES[name], device) is None]}
 
 
-def _models(problems: list[str]) -> list[dict[str, Any]]:
-    """Load every local model, which verifies its card, SHA-256 and tensors."""
-    from napari_flomo.models import available, load_network, locate
+def _models(problems: list[str], torch_works: bool) -> list[dict[str, Any]]:
+    """Verify card and SHA-256 of every local model and, with PyTorch, load its tensors."""
+    from napari_flomo.models import available, load_network, locate, open_model
 
     models = []
     for name in available():
         try:
-            load_network(name)
+            open_model(name)
+            if torch_works:
+                load_network(name)
             verified = True
         except Exception as error:  # a problem with one must not hide the others
             verified = False

@@ -34,8 +34,8 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
         "--engine",
         metavar="NAME",
         default="auto",
-        help="runtime of the network: auto (the fastest in float32; the default), fastest (in any "
-        "precision), eager, fast, openvino, ...; docs/engines.md lists all",
+        help="runtime of the network: auto (the usual one in float32; the default), fastest (may "
+        "be in lower precision), eager, onnxruntime, openvino, ...; docs/engines.md lists all",
     )
     parser.add_argument(
         "--mirrored",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class WarmModels:
         from napari_flomo.models import load_card
         from napari_flomo.segmentation import Segmenter, choose_device
 
-        chosen = str(choose_device(device))
+        chosen = choose_device(device)
         key = (load_card(folder).card_hash, chosen)
         if key not in self._segmenters:
             while len(self._segmenters) >= self._limit:
@@ -54,17 +55,16 @@ class WarmModels:
         self._segmenters.move_to_end(key)
         return self._segmenters[key]
 
-    def find_fastest_engine(self) -> None:
-        """Measure the engines for the model that was used last."""
+    def prepare_graphs(self) -> None:
+        """Make the graph of the model that was used last, if it has none."""
         if self._segmenters:
-            next(reversed(self._segmenters.values())).find_fastest_engine()
+            next(reversed(self._segmenters.values())).prepare_graphs()
 
     def clear(self) -> None:
         """Free the memory of all models, on the GPU too."""
-        import torch
-
         self._segmenters.clear()
-        if torch.cuda.is_available():
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_available():
             torch.cuda.empty_cache()
 
 
@@ -169,9 +169,7 @@ def import_training(name: str) -> Any:
 
 
 def preload(model: str, device: str) -> None:
-    """Import torch and load a model if it is on this computer."""
-    import torch  # noqa: F401 - the slowest part of a first click
-
+    """Load a model and its engine if it is on this computer."""
     from napari_flomo.models import info
 
     state, _card = info(model)
@@ -179,9 +177,9 @@ def preload(model: str, device: str) -> None:
         _warm_models.get(state.folder, device).warm_up()
 
 
-def find_fastest_engine() -> None:
-    """Measure the engines for the model that was used last, unless that was done before."""
-    _warm_models.find_fastest_engine()
+def prepare_graphs() -> None:
+    """Make the graph of the model that was used last, unless it has one."""
+    _warm_models.prepare_graphs()
 
 
 TASKS: dict[str, Task] = {

@@ -24,7 +24,7 @@ HOST_LEFT_GRACE_SECONDS = 2.0
 """Time that a task has to stop after the host went away."""
 
 TUNING_NICENESS = 15
-"""Priority of the thread that looks for a faster engine, as of ``nice``: 19 is the lowest."""
+"""Priority of the thread that makes graphs, as of ``nice``: 19 is the lowest."""
 
 REPORT_INTERVAL = 0.05
 """Seconds between two reports of progress; a viewer draws no faster."""
@@ -51,13 +51,13 @@ def _redirect_streams() -> tuple[IO[bytes], IO[bytes]]:
     return source, sink
 
 
-def _find_fastest_engine() -> None:
-    """Measure engines at a low priority."""
+def _prepare_graphs() -> None:
+    """Make missing graphs at a low priority."""
     if sys.platform == "linux":  # only Linux has priorities of threads
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), TUNING_NICENESS)
     with suppress(Exception):  # optional
-        tasks.find_fastest_engine()
+        tasks.prepare_graphs()
 
 
 class _Server:
@@ -75,7 +75,7 @@ class _Server:
 
     @property
     def tuning(self) -> bool:
-        """Whether a thread is looking for a faster engine."""
+        """Whether a thread is making a graph."""
         return self._tuner is not None and self._tuner.is_alive()
 
     def serve(self) -> None:
@@ -90,9 +90,9 @@ class _Server:
         self._remove_folder()
 
     def _tune(self) -> None:
-        """Look for a faster engine while there is no request; new requests are served meanwhile."""
+        """Make missing graphs while there is no request; new requests are served meanwhile."""
         if self._requests.empty() and not self.tuning:
-            self._tuner = threading.Thread(target=_find_fastest_engine, daemon=True)
+            self._tuner = threading.Thread(target=_prepare_graphs, daemon=True)
             self._tuner.start()
 
     def _read(self) -> None:

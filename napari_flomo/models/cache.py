@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +103,7 @@ def downloaded() -> list[tuple[Path, Origin]]:
     return [(folder, origin) for folder, origin in found if origin is not None]
 
 
-def record(folder: Path, source: HubSource, names: list[str], requested: HubSource) -> None:
+def record(folder: Path, source: HubSource, names: Iterable[str], requested: HubSource) -> None:
     """Record the verified files of a pinned source, which makes their folder a model.
 
     The commit of the requested branch or tag is recorded, too.

@@ -20,6 +20,7 @@ from napari_flomo.schema import SchemaError, decode, encode, read_json
 
 CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.safetensors"
+GRAPH_FILE = "model.onnx"
 
 SCHEMA = 1
 """Version of the card's layout; incremented when a field changes its meaning."""
@@ -29,6 +30,7 @@ LATER_FIELDS: Mapping[str, Any] = {
     "gate": None,
     "neighbours": 0,
     "signature": None,
+    "graph": None,
 }
 """Fields added after the first cards, and the value that does not change the hash of a card."""
 
@@ -94,6 +96,29 @@ class Label:
         A label without a SNOMED CT term is a tissue, the least specific category.
         """
         return (TISSUE, TISSUE) if self.snomed is None else (STRUCTURE, self.snomed)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The network as an ONNX graph, to run it without PyTorch.
+
+    Parameters
+    ----------
+    sha256
+        Of ``model.onnx``.
+    size
+        Rows and columns of its images; it takes one slice at a time.
+    """
+
+    sha256: str
+    size: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        _require(
+            _SHA256.fullmatch(self.sha256) is not None,
+            "'sha256' of the graph must be 64 hexadecimal digits in lower case",
+        )
+        _require(len(self.size) == 2, f"'size' of the graph must be rows and columns: {self.size}")
 
 
 @dataclass(frozen=True)
@@ -230,6 +255,8 @@ class ModelCard:
         Statistics of the images that the model suits, for choosing a model by the image. None if
         unknown. A tuned model with a signature is a specialist, see `napari_flomo.models.family`.
         Not part of `card_hash`, because it does not change what the model computes.
+    graph
+        ``model.onnx`` beside the weights, which computes the same; None if there is none.
     sha256
         Of ``model.safetensors``; empty until the weights are saved.
     schema
@@ -263,6 +290,7 @@ class ModelCard:
     lineage: Mapping[str, Any] | None = None
     gate: Mapping[str, Any] | None = None
     signature: Signature | None = None
+    graph: Graph | None = None
     sha256: str = ""
     schema: int = SCHEMA
 
@@ -307,22 +335,31 @@ class ModelCard:
         return len(self.classes)
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the files of a model folder that the card describes, the card first."""
+        return (CARD_FILE, WEIGHTS_FILE, *((GRAPH_FILE,) if self.graph else ()))
+
+    @property
     def image_channels(self) -> int:
         """Channels of an image: those of the network, unless they hold neighbouring slices."""
         return 1 if self.preprocessing.neighbours else self.in_channels
 
     @property
     def card_hash(self) -> str:
-        """SHA-256 of the card without signature, with that of the weights, however formatted."""
+        """SHA-256 of the card with that of the weights, however formatted.
+
+        Signature and graph do not count: they do not change what the model computes.
+        """
         rules = self.preprocessing.to_rules()
         content = {**_without_unused(self.to_dict()), "preprocessing": rules}
-        content.pop("signature", None)
+        for key in ("signature", "graph"):
+            content.pop(key, None)
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def with_sha256(self, sha256: str) -> ModelCard:
-        """Return a copy of this card for weights with that hash."""
-        return replace(self, sha256=sha256)
+        """Return a copy of this card for weights with that hash, without a graph."""
+        return replace(self, sha256=sha256, graph=None)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the card as plain JSON types."""

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.files import atomic_write_all
-from napari_flomo.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard, card_text, read_card
+from napari_flomo.models.card import (
+    CARD_FILE,
+    GRAPH_FILE,
+    WEIGHTS_FILE,
+    ModelCard,
+    card_text,
+    read_card,
+)
 from napari_flomo.models.checksums import fingerprint
 
 if TYPE_CHECKING:
@@ -60,9 +67,9 @@ def verified_card(folder: Path) -> ModelCard:
     """Return the card of a model folder; raise if a file is missing or damaged."""
     card = read_card(folder / CARD_FILE)
     if fingerprint(folder / WEIGHTS_FILE).sha256 != card.sha256:
-        raise FlomoError(
-            f"The weights of {card.name} do not have the SHA-256 that its card states ({folder}); "
-            "get or train the model again."
+        raise DamagedWeights(
+            f"The weights of {card.name} are damaged or were changed: {folder / WEIGHTS_FILE} does "
+            "not have the SHA-256 that its card states"
         )
     return card
 
@@ -191,6 +198,7 @@ def save_model(
         with atomic_write_all([target / WEIGHTS_FILE, target / CARD_FILE]) as (weights, card_file):
             weights.write_bytes(content)
             card_file.write_text(text, encoding="utf-8")
+        (target / GRAPH_FILE).unlink(missing_ok=True)  # of the weights before
     except BaseException:
         if new and not any(target.iterdir()):
             target.rmdir()

@@ -10,7 +10,6 @@ from typing import Any
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import hub, index, registry
-from napari_flomo.models.card import CARD_FILE, WEIGHTS_FILE
 from napari_flomo.models.checksums import fingerprint
 from napari_flomo.models.hub_settings import host, offline_variable, public_endpoint
 from napari_flomo.models.readme import config_text, readme_text
@@ -55,7 +54,7 @@ def push(
     """
     folder = registry.locate(model)
     _, card = registry.load_network(folder)
-    files = {name: folder / name for name in (CARD_FILE, WEIGHTS_FILE)}
+    files = {name: folder / name for name in card.files}
     with TemporaryDirectory() as temporary:
         for name, text in (
             ("README.md", readme_text(card, repo)),
@@ -64,7 +63,7 @@ def push(
             files[name] = Path(temporary) / name
             files[name].write_text(text, encoding="utf-8")
         commit = upload(files, repo, private, message)
-    pins = {name: vars(fingerprint(folder / name)) for name in (CARD_FILE, WEIGHTS_FILE)}
+    pins = {name: vars(fingerprint(folder / name)) for name in card.files}
     bundled = card.name in index.available()
     entry = index.IndexEntry(card.name, card.summary, repo, commit, bundled, pins)
     return PublishedModel(f"{public_endpoint()}/{repo}/commit/{commit}", vars(entry))

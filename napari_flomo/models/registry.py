@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,13 @@ from typing import TYPE_CHECKING
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import cache, hub, index, loading, tuned
-from napari_flomo.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard, read_card
+from napari_flomo.models.card import (
+    CARD_FILE,
+    GRAPH_FILE,
+    WEIGHTS_FILE,
+    ModelCard,
+    read_card,
+)
 from napari_flomo.models.checksums import FilePin, bad_files, fingerprint, set_aside
 from napari_flomo.models.family import AUTOMATIC, in_use
 from napari_flomo.models.hub import HubSource
@@ -126,7 +133,7 @@ def pull(model: str, progress: ProgressCallback | None = None) -> Path:
     folder = cache.commit_folder(snapshot.source)
     if not _is_verified(snapshot.source):
         _download(snapshot, folder, progress)
-    cache.record(folder, snapshot.source, [CARD_FILE, WEIGHTS_FILE], source)
+    cache.record(folder, snapshot.source, read_card(folder / CARD_FILE).files, source)
     return folder
 
 
@@ -160,8 +167,15 @@ def load_network(
         changed, or do not fit the card; then the tensor is named.
     """
     folder = locate(model)
-    try:
+    with _set_aside_if_damaged(folder):
         return loading.load_network(folder, device)
+
+
+@contextmanager
+def _set_aside_if_damaged(folder: Path) -> Iterator[None]:
+    """Rename damaged weights of a downloaded model, so that they are downloaded again."""
+    try:
+        yield
     except loading.DamagedWeights as error:
         origin = cache.read_origin(folder)
         if origin is None:  # a folder of the user is not changed
@@ -170,6 +184,16 @@ def load_network(
         raise FlomoError(
             f"{error.problem}; download it again with: flomo models pull {origin.source}."
         ) from error
+
+
+def open_model(model: str | os.PathLike[str]) -> tuple[Path, ModelCard]:
+    """Return folder and card of a model (a name or folder, see `locate`) with verified weights.
+
+    The network is not built, so this needs no PyTorch. Raises what `load_network` raises.
+    """
+    folder = locate(model)
+    with _set_aside_if_damaged(folder):
+        return folder, loading.verified_card(folder)
 
 
 def verify(models: Iterable[str] | None = None) -> list[VerificationResult]:
@@ -303,6 +327,8 @@ def _download(snapshot: hub.Snapshot, folder: Path, progress: ProgressCallback |
         hub.download(snapshot, folder, {CARD_FILE: None})
         card = read_card(folder / CARD_FILE)  # an invalid one ends here, without the weights
         hub.download(snapshot, folder, {WEIGHTS_FILE: None}, progress)
+        if card.graph is not None:
+            hub.download(snapshot, folder, {GRAPH_FILE: None}, progress)
     if fingerprint(folder / WEIGHTS_FILE).sha256 != card.sha256:
         set_aside(folder / WEIGHTS_FILE)
         raise FlomoError(
@@ -335,7 +361,9 @@ def _verify(name: str, folder: Path) -> VerificationResult:
                     f"{' and '.join(wrong)} of {name} were damaged or changed and are not used; "
                     f"download them again with: flomo models pull {origin.source}."
                 )
-        loading.verified_card(folder)
+        card = loading.verified_card(folder)
+        if card.graph and fingerprint(folder / GRAPH_FILE).sha256 != card.graph.sha256:
+            raise FlomoError(f"The graph of {name} is damaged ({folder}); get the model again.")
     except FlomoError as error:
         return VerificationResult(name, folder, str(error))
     return VerificationResult(name, folder, None)

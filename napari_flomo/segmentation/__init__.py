@@ -1,11 +1,11 @@
 """Segmentation of volumes, with uncertainty.
 
-Importing this package is cheap; torch is loaded when a `Segmenter` is created.
+Importing this package is cheap; engines are loaded when the first volume is segmented.
 """
 
 from __future__ import annotations
 
-from napari_flomo.segmentation.device import choose_device
+from napari_flomo.segmentation.device import choose_device, is_gpu
 from napari_flomo.segmentation.dicom_seg import (
     DICOM_SUFFIX,
     check_usable,
@@ -19,6 +19,7 @@ from napari_flomo.segmentation.dicom_seg_reading import (
     read_dicom_segs,
 )
 from napari_flomo.segmentation.dicom_sources import MAY_BE_EMPTY
+from napari_flomo.segmentation.engines import write_graph
 from napari_flomo.segmentation.exchange import (
     pack_segmentation,
     pack_volume,
@@ -89,6 +90,7 @@ __all__ = [
     "fit_signature",
     "image_signature",
     "intensity_window",
+    "is_gpu",
     "label_confidence",
     "pack_segmentation",
     "pack_volume",
@@ -102,4 +104,5 @@ __all__ = [
     "unpack_segmentation",
     "unpack_volume",
     "with_channels",
+    "write_graph",
 ]

@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_flomo.errors import Cancelled, FlomoError, out_of_memory
+from napari_flomo.errors import Cancelled, FlomoError, out_of_gpu_memory, out_of_memory
 from napari_flomo.models import ModelCard
 from napari_flomo.progress import Progress, ProgressCallback
+from napari_flomo.segmentation.device import is_gpu
 from napari_flomo.segmentation.engines import EngineRunner
 from napari_flomo.segmentation.inputs import with_channels
 from napari_flomo.segmentation.manifest import StageTimer
 from napari_flomo.segmentation.preprocessing import Plan, intensity_window, network_input
+from napari_flomo.segmentation.resampling import Floats
 from napari_flomo.volumes import Volume
 
 if TYPE_CHECKING:
-    import torch
-
     from napari_flomo.segmentation.prediction import Prediction
 
 # Pixels in a batch. On a CPU large batches are slower per slice, because their feature maps do not
@@ -83,7 +83,7 @@ class Batches:
 
     card: ModelCard
     plan: Plan
-    device: torch.device
+    device: str
     runner: EngineRunner
     predict: Callable[..., Prediction]
     steps: ProgressSteps
@@ -113,27 +113,23 @@ class Batches:
             yield batch, prediction
             waiting = waiting[len(batch) :]
 
-    def _images(self, pixels: Any, batch: list[int], window: Any) -> torch.Tensor:
-        import torch
-
+    def _images(self, pixels: Any, batch: list[int], window: Any) -> Floats:
+        neighbours = self.card.preprocessing.neighbours
         with self.watch.stage("preprocess"):
-            images = network_input(
-                pixels, batch, window, self.plan, self.card.preprocessing.neighbours
-            )
-            return images.to(self.device, memory_format=torch.channels_last)
+            return network_input(pixels, batch, window, self.plan, neighbours)
 
     def _usual_size(self) -> int:
         rows, columns = self.plan.network
-        pixels = CPU_PIXELS if self.device.type == "cpu" else GPU_PIXELS
+        pixels = GPU_PIXELS if is_gpu(self.device) else CPU_PIXELS
         return max(1, pixels // (rows * columns))
 
     def _halve(self, tried: int, error: Exception) -> None:
         """Halve the batch that did not fit, or raise if it was a single slice."""
-        import torch
+        if is_gpu(self.device):
+            import torch
 
-        if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        if tried == 1 and not isinstance(error, torch.cuda.OutOfMemoryError):
+        if tried == 1 and not out_of_gpu_memory(error):
             raise error
         if tried == 1:
             raise FlomoError(

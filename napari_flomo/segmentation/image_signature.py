@@ -80,7 +80,7 @@ def image_signature(volume: Volume, card: ModelCard) -> NDArray[np.float64]:
     count = min(MIDDLE_SLICES, len(pixels))
     first = (len(pixels) - count) // 2
     images = network_input(pixels, range(first, first + count), window, plan, 0)
-    return statistics(images.mean(1).numpy())
+    return statistics(images.mean(1))
 
 
 def statistics(images: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import napari_flomo
 from napari_flomo.models import ModelCard
+from napari_flomo.segmentation.device import is_gpu
 from napari_flomo.segmentation.maps import DRAWS, DRAWS_SEED, MAPS
+from napari_flomo.segmentation.threads import threads
 from napari_flomo.volumes import AXIS_NAMES, Volume
-
-if TYPE_CHECKING:
-    import torch
 
 
 class StageTimer:
@@ -45,7 +45,7 @@ class StageTimer:
 def run_manifest(
     volume: Volume,
     card: ModelCard,
-    device: torch.device,
+    device: str,
     *,
     engine: Mapping[str, Any],
     frames: Sequence[int],
@@ -62,23 +62,22 @@ def run_manifest(
     ``engine`` is from `EngineRunner.report`, ``frames`` and ``slices`` are the indices that were
     segmented, ``batch`` the slices per pass.
     """
-    import torch
-
     drawn = any(name in MAPS and MAPS[name].over == "draws" for name in maps)
-    gpu = {"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
+    torch = sys.modules.get("torch")  # an engine that needs it has imported it
+    gpu = {"gpu": torch.cuda.get_device_name(device)} if torch and is_gpu(device) else {}
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {
             "napari_flomo": napari_flomo.__version__,
-            "torch": torch.__version__,
+            **({"torch": torch.__version__} if torch else {}),
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
         "model": {"name": card.name, "card_sha256": card.card_hash, "weights_sha256": card.sha256},
-        "device": str(device),
+        "device": device,
         **gpu,
         "engine": dict(engine),
-        "threads": torch.get_num_threads(),
+        "threads": threads(),
         "batch": batch,
         "input": {
             "axes": list(volume.axes),

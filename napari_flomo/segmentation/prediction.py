@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import ModelCard
 from napari_flomo.segmentation.manifest import StageTimer
-from napari_flomo.segmentation.maps import COARSER, COMPLEMENTS, DRAWS, DRAWS_SEED, MapKind
+from napari_flomo.segmentation.maps import COARSER, COMPLEMENTS, MapKind
+from napari_flomo.segmentation.output import Output, as_probabilities
 from napari_flomo.segmentation.preprocessing import Plan, restore
+from napari_flomo.segmentation.resampling import Floats, resize
 from napari_flomo.segmentation.tta import MIRRORED, VIEWS, PassStatistics
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
-
-    from napari_flomo.networks import Draws
+    from napari_flomo.segmentation.engines import Draws
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Prediction of some slices, on the native grid, on the CPU.
+    """Prediction of some slices, on the native grid.
 
     ``probabilities`` are calibrated, ``(slices, classes, rows, columns)``, of the plain pass or the
     mean over mirrored views; ``maps`` are ``(slices, rows, columns)`` each, without the entropy.
     """
 
-    probabilities: Tensor
-    maps: dict[str, Tensor]
+    probabilities: Floats
+    maps: dict[str, Floats]
 
 
 def predict(
-    network: Callable[..., Any],
+    network: Callable[..., Output],
     card: ModelCard,
     plan: Plan,
-    images: Tensor,
+    images: Floats,
     *,
     kinds: Sequence[MapKind],
     watch: StageTimer,
@@ -51,13 +51,13 @@ def predict(
     Parameters
     ----------
     network
-        Takes images and ``maps``, such as an `EngineRunner`; returns ``logits`` and ``maps``.
+        Takes images and ``maps``, such as an `EngineRunner`.
     card, plan
         The card of the network, and the plan of the image.
     images
-        ``(slices, channels, rows, columns)`` on the network's grid and device.
+        ``(slices, channels, rows, columns)`` on the network's grid.
     kinds, draws
-        The maps to compute, and `draws_for` them.
+        The maps to compute, and the Monte Carlo passes that they need.
     watch
         Measures the stages.
     before_pass
@@ -66,7 +66,7 @@ def predict(
         Whether probabilities are the mean over the slice and its mirror images.
     """
     before_pass(0)
-    with _on_device(watch, images.device):
+    with watch.stage("network"):
         output = network(images, maps=any(kind.reads for kind in kinds))
         plain = as_probabilities(output.logits, card)
         maps = network_maps(output, kinds, card.name)
@@ -78,7 +78,7 @@ def predict(
     total = plain
     for view in (VIEWS if "views" in spreads else MIRRORED if mirrored else ())[1:]:
         before_pass(next(number))
-        with _on_device(watch, images.device):
+        with watch.stage("network"):
             seen_so, where = view.back(as_probabilities(network(view.of(images)).logits, card))
             if "views" in spreads:
                 spreads["views"].add(seen_so, where)
@@ -87,57 +87,29 @@ def predict(
     if "draws" in spreads and draws is not None:
         for draw in range(len(draws)):
             before_pass(next(number))
-            with _on_device(watch, images.device):
+            with watch.stage("network"):
                 logits = draws(images, draw).logits
                 spreads["draws"].add(as_probabilities(logits, card))
     with watch.stage("restore"):
         background = 0 if card.activation == "softmax" else None
-        mean = total / len(MIRRORED) if mirrored else total
-        probabilities = restore(mean, plan, background).cpu()
+        mean = total / np.float32(len(MIRRORED)) if mirrored else total
+        probabilities = restore(mean, plan, background)
         shown = {over: spread.maps() for over, spread in spreads.items()}
         maps |= {kind.name: shown[kind.over][kind.shows] for kind in kinds if kind.over}
         wanted = {kind.name: maps[kind.name] for kind in kinds if kind.name in maps}
         return Prediction(
             probabilities,
-            {name: restore(one, plan, None)[:, 0].cpu() for name, one in wanted.items()},
+            {name: restore(one, plan, None)[:, 0] for name, one in wanted.items()},
         )
 
 
-def as_probabilities(logits: Tensor, card: ModelCard) -> Tensor:
-    """Return calibrated probabilities; the temperature does not change the most probable class."""
-    scaled = logits.float() / card.temperature
-    return scaled.softmax(1) if card.activation == "softmax" else scaled.sigmoid()
-
-
-def draws_for(kinds: Sequence[MapKind], network: nn.Module, model: str) -> Draws | None:
-    """Return the Monte Carlo passes that the maps need; None if they need none.
-
-    The plain network runs them, whichever engine runs the others. Raises `FlomoError` if the
-    network has no Monte Carlo attention.
-    """
-    asked = [kind.name for kind in kinds if kind.over == "draws"]
-    if not asked:
-        return None
-    from napari_flomo.networks import Draws, can_sample
-
-    if not can_sample(network):
-        raise FlomoError(
-            f"The network of {model} has no map {asked[0]!r}, because it has no Monte Carlo "
-            "attention; choose variance or another map that every network has."
-        )
-    return Draws(network, DRAWS, DRAWS_SEED)
-
-
-def network_maps(output: Any, kinds: Sequence[MapKind], model: str) -> dict[str, Tensor]:
+def network_maps(output: Output, kinds: Sequence[MapKind], model: str) -> dict[str, Floats]:
     """Return the network's own maps, each ``(slices, 1, rows, columns)`` at the input's size.
 
     The stages are resized one by one and then averaged. Raises `FlomoError` if the network does not
     return them.
     """
-    import torch
-    import torch.nn.functional as F  # noqa: N812
-
-    returned = getattr(output, "maps", {})
+    returned = output.maps
     size = output.logits.shape[-2:]
     found = {}
     for kind in kinds:
@@ -151,22 +123,10 @@ def network_maps(output: Any, kinds: Sequence[MapKind], model: str) -> dict[str,
         stages = []
         for name in kind.reads:
             stage, _, what = name.partition(".")
-            one = returned[name].float()
-            if COARSER[stage] > 1:
-                one = F.interpolate(one, scale_factor=COARSER[stage], mode="bilinear")
+            one = returned[name]
+            one = resize(one, tuple(COARSER[stage] * side for side in one.shape[-2:]))
             # The network pads its input at the end, to a multiple of its stride.
             one = one[..., : size[0], : size[1]]
             stages.append(1 - one if what in COMPLEMENTS else one)
-        found[kind.name] = torch.stack(stages).mean(0).clamp_(0, 1)
+        found[kind.name] = np.mean(stages, axis=0, dtype=np.float32).clip(0, 1)
     return found
-
-
-@contextmanager
-def _on_device(watch: StageTimer, device: torch.device) -> Iterator[None]:
-    """Measure the time of the network, also on a GPU."""
-    import torch
-
-    with watch.stage("network"):
-        yield
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)  # otherwise the next stage would be charged

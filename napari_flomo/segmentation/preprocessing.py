@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import IntensityRule, Preprocessing
-from napari_flomo.segmentation.resampling import Axis, make_axis, resample, resize
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from napari_flomo.segmentation.resampling import Axis, Floats, make_axis, resample, resize
 
 SMALLEST_SIDE = 16
 """Pixels; with fewer on the network's grid, the spacing must be wrong."""
@@ -49,16 +46,6 @@ class Plan:
     resampled: tuple[int, int]
     network: tuple[int, int]
     offset: tuple[int, int]
-
-    @property
-    def padding(self) -> tuple[int, int, int, int]:
-        """Pixels to pad left, right, above and below; negative ones are cropped."""
-        top, left = (-start for start in self.offset)
-        bottom, right = (
-            n - r + start
-            for n, r, start in zip(self.network, self.resampled, self.offset, strict=True)
-        )
-        return left, right, top, bottom
 
 
 def make_plan(
@@ -125,16 +112,13 @@ def intensity_window(array: NDArray[Any], rule: IntensityRule) -> tuple[float, f
     return float(low), float(high)
 
 
-def to_network(slices: NDArray[Any], window: tuple[float, float], plan: Plan) -> Tensor:
+def to_network(slices: NDArray[Any], window: tuple[float, float], plan: Plan) -> Floats:
     """Resample and crop slices to the network's grid, with intensities between 0 and 1.
 
     ``(slices, rows, columns)``, or with colours ``(slices, rows, columns, channels)``, become
     float32 ``(slices, channels, rows, columns)``, 0 outside the image. ``window`` becomes 0 to 1,
     values outside are clipped; a constant image becomes 0.
     """
-    import torch
-    import torch.nn.functional as F  # noqa: N812
-
     low, high = window
     # Use float64 only where float32 is not exact (large integers).
     exact_in_float32 = slices.dtype.itemsize <= 2 or slices.dtype == np.float32
@@ -142,9 +126,9 @@ def to_network(slices: NDArray[Any], window: tuple[float, float], plan: Plan) ->
     np.subtract(values, low, out=values)
     np.multiply(values, 1 / (high - low) if high > low else 0, out=values)
     np.clip(values, 0, 1, out=values)
-    tensor = torch.from_numpy(values.astype(np.float32, copy=False))
-    tensor = tensor.unsqueeze(1) if tensor.ndim == 3 else tensor.movedim(-1, 1)
-    return F.pad(resize(tensor, plan.resampled), plan.padding)
+    images = values.astype(np.float32, copy=False)
+    images = images[:, None] if images.ndim == 3 else np.moveaxis(images, -1, 1)
+    return _placed(resize(images, plan.resampled), plan)
 
 
 def network_input(
@@ -153,23 +137,21 @@ def network_input(
     window: tuple[float, float],
     plan: Plan,
     neighbours: int,
-) -> Tensor:
+) -> Floats:
     """Return the ``chosen`` slices of a frame on the network's grid, each with its neighbours.
 
     Takes what `to_network` takes and returns ``(chosen, channels, rows, columns)``. With neighbours
     the channels are slices in the order of the stack, the chosen one in the middle.
     """
-    import torch
-
     if not neighbours:
         return to_network(array[list(chosen)], window, plan)
     wanted = [range(index - neighbours, index + neighbours + 1) for index in chosen]
     needed = sorted({index for group in wanted for index in group if 0 <= index < len(array)})
     images = to_network(array[needed], window, plan)[:, 0]
     # Index 0 stands for slices beyond the stack.
-    images = torch.cat([torch.zeros_like(images[:1]), images])
+    images = np.concatenate([np.zeros_like(images[:1]), images])
     positions = {index: position for position, index in enumerate(needed, start=1)}
-    return images[torch.tensor([[positions.get(index, 0) for index in group] for group in wanted])]
+    return images[np.array([[positions.get(index, 0) for index in group] for group in wanted])]
 
 
 def prepare(
@@ -177,7 +159,7 @@ def prepare(
     in_plane_spacing: tuple[float, float],
     preprocessing: Preprocessing,
     slices: Sequence[int] | None = None,
-) -> tuple[Tensor, Plan]:
+) -> tuple[Floats, Plan]:
     """Preprocess one frame of a volume as the card requires.
 
     Parameters
@@ -193,7 +175,7 @@ def prepare(
 
     Returns
     -------
-    images : Tensor
+    images : ndarray
         Float32 ``(slices, channels, rows, columns)``, 0 to 1; neighbours are channels.
     plan : Plan
         For `restore`.
@@ -210,7 +192,7 @@ def prepare(
     return images, plan
 
 
-def prepare_labels(labels: NDArray[Any], plan: Plan) -> Tensor:
+def prepare_labels(labels: NDArray[Any], plan: Plan) -> NDArray[np.uint8]:
     """Resample and crop a label image to the network's grid, for training.
 
     Every code is resampled as a mask and the largest share of a pixel wins: this preserves thin
@@ -225,26 +207,22 @@ def prepare_labels(labels: NDArray[Any], plan: Plan) -> Tensor:
 
     Returns
     -------
-    Tensor
+    ndarray
         Uint8 codes ``(slices, rows, columns)``; 0 beyond the image.
     """
-    import torch
-    import torch.nn.functional as F  # noqa: N812
-
     codes = np.unique(labels)
     shares = np.stack([labels == code for code in codes], axis=1).astype(np.float32)
-    winner = resize(torch.from_numpy(shares), plan.resampled).argmax(1)
-    result = torch.from_numpy(codes.astype(np.uint8))[winner]
-    return F.pad(result, plan.padding)
+    winner = resize(shares, plan.resampled).argmax(1)
+    return _placed(codes.astype(np.uint8)[winner], plan)
 
 
-def restore(probabilities: Tensor, plan: Plan, background: int | None = 0) -> Tensor:
+def restore(probabilities: Floats, plan: Plan, background: int | None = 0) -> Floats:
     """Resample class probabilities back to the native rows and columns.
 
     Parameters
     ----------
     probabilities
-        ``(slices, classes, rows, columns)`` on the network's grid, on any device.
+        ``(slices, classes, rows, columns)`` on the network's grid.
     plan
         From `prepare` of the image.
     background
@@ -253,14 +231,14 @@ def restore(probabilities: Tensor, plan: Plan, background: int | None = 0) -> Te
 
     Returns
     -------
-    Tensor
+    ndarray
         ``(slices, classes, rows, columns)`` of the image, contiguous. Sums over classes stay 1.
     """
     rows, columns = _axes(plan)
     top, left = plan.offset
 
-    def empty(height: int, width: int) -> Tensor:
-        images = probabilities.new_zeros((*probabilities.shape[:2], height, width))
+    def empty(height: int, width: int) -> Floats:
+        images = np.zeros((*probabilities.shape[:2], height, width), np.float32)
         if background is not None:
             images[:, background] = 1
         return images
@@ -270,7 +248,7 @@ def restore(probabilities: Tensor, plan: Plan, background: int | None = 0) -> Te
     seen = probabilities[:, :, rows.within(top), columns.within(left)]
     field[:, :, rows.within(rows.taps.start), columns.within(columns.taps.start)] = seen
     reached = resample(field, rows, columns)
-    if tuple(reached.shape[-2:]) == plan.native:
+    if reached.shape[-2:] == plan.native:
         return reached
     whole = empty(*plan.native)
     whole[:, :, rows.reach, columns.reach] = reached
@@ -284,6 +262,20 @@ def reach(plan: Plan) -> tuple[slice, slice]:
     """
     rows, columns = _axes(plan)
     return rows.reach, columns.reach
+
+
+def _placed(images: NDArray[Any], plan: Plan) -> NDArray[Any]:
+    """Crop or pad resampled images to the field of view of the network; 0 outside the image."""
+    if plan.network == plan.resampled and not any(plan.offset):
+        return images
+    result = np.zeros((*images.shape[:-2], *plan.network), images.dtype)
+    inside, source = [], []
+    for start, length, side in zip(plan.offset, plan.resampled, plan.network, strict=True):
+        first, last = max(0, start), min(length, start + side)
+        source.append(slice(first, last))
+        inside.append(slice(first - start, last - start))
+    result[..., inside[0], inside[1]] = images[..., source[0], source[1]]
+    return result
 
 
 def _axes(plan: Plan) -> tuple[Axis, Axis]:

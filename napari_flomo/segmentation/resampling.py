@@ -9,28 +9,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
 
 _BLOCK = 32
 """Rows of a block: smaller blocks mean more products, larger ones more zeros."""
 
 
-def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
+def resize(images: Floats, size: tuple[int, int]) -> Floats:
     """Interpolate ``(N, C, rows, columns)`` to another size with the same extent.
 
     The outer edges of the image stay where they are. Antialiased if pixels grow along either axis.
     """
-    import torch.nn.functional as F  # noqa: N812
-
-    before = tuple(images.shape[-2:])
+    before = images.shape[-2:]
     if before == size:
         return images
-    # When upsampling, antialiasing changes nothing but is twenty times slower.
     smooth = any(new < old for new, old in zip(size, before, strict=True))
-    return F.interpolate(images, size=size, mode="bilinear", antialias=smooth)
+    rows, columns = (
+        make_axis(old, new, smooth, 0, old) for old, new in zip(before, size, strict=True)
+    )
+    return resample(images, rows, columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +55,7 @@ class Axis:
     stretch: slice
     reach: slice
     taps: slice
-    blocks: tuple[tuple[slice, Tensor], ...]
+    blocks: tuple[tuple[slice, Floats], ...]
 
     @property
     def width(self) -> int:
@@ -72,25 +74,16 @@ def make_axis(before: int, after: int, smooth: bool, start: int, stop: int) -> A
 
     ``before`` and ``after`` are the lengths of the whole axis; ``smooth`` turns antialiasing on.
     """
-    import torch
-
-    # Cached tensors must also work with gradients.
-    with torch.inference_mode(False), torch.no_grad():
-        reach = _reached(before, after, start, stop)
-        found: list[tuple[int, Tensor]] = []
-        for first in range(reach.start, reach.stop, _BLOCK):
-            last = min(first + _BLOCK, reach.stop)
-            margin = 2 + before // after  # more than the support on either side
-            low = max(0, first * before // after - margin)
-            high = min(before, -(-last * before // after) + margin)
-            weights = _weights(before, after, smooth, low, high)[first:last]
-            used = weights.ne(0).any(0).nonzero()[:, 0]
-            first_used, last_used = int(used[0]), int(used[-1]) + 1
-            found.append((low + first_used, weights[:, first_used:last_used].contiguous()))
+    reach = _reached(before, after, start, stop)
+    weights = _weights(before, after, smooth)
+    found: list[tuple[int, Floats]] = []
+    for first in range(reach.start, reach.stop, _BLOCK):
+        block = weights[first : min(first + _BLOCK, reach.stop)]
+        used = np.flatnonzero(block.any(0))
+        found.append((int(used[0]), np.ascontiguousarray(block[:, used[0] : used[-1] + 1])))
     taps = slice(found[0][0], found[-1][0] + found[-1][1].shape[1])
     blocks = tuple(
-        (slice(low - taps.start, low - taps.start + weights.shape[1]), weights)
-        for low, weights in found
+        (slice(low - taps.start, low - taps.start + block.shape[1]), block) for low, block in found
     )
     return Axis(slice(start, stop), reach, taps, blocks)
 
@@ -103,28 +96,36 @@ def _reached(before: int, after: int, start: int, stop: int) -> slice:
     return slice(max(0, int(low)), min(after, int(high) + 1))
 
 
-def _weights(before: int, after: int, smooth: bool, low: int, high: int) -> Tensor:
-    """Return the weights of the input pixels ``low`` to ``high`` for every output pixel.
+def _weights(before: int, after: int, smooth: bool) -> Floats:
+    """Return the weights ``(after, before)`` of all input pixels for every output pixel.
 
-    They are torch's response to single bright pixels, so both methods agree.
+    A triangle around the centre of each output pixel, as wide as an output pixel where pixels grow
+    and antialiasing is on, cut at the edges and normalised. PyTorch's bilinear ``interpolate``
+    gives the same values.
     """
-    import torch
-    import torch.nn.functional as F  # noqa: N812
-
-    if before == after:
-        return torch.eye(before)[:, low:high]
-    spikes = torch.zeros(before, high - low)
-    spikes[low:high] = torch.eye(high - low)
-    size = (after, high - low)
-    whole = F.interpolate(spikes[None, None], size=size, mode="bilinear", antialias=smooth)
-    return whole[0, 0]
+    scale = before / after
+    width = max(scale, 1.0) if smooth else 1.0
+    centres = (np.arange(after) + 0.5) * scale - 0.5
+    if not smooth:  # beyond the outer pixels' centres their values continue
+        centres = centres.clip(0, before - 1)
+    weights = (1 - np.abs(np.arange(before) - centres[:, None]) / width).clip(0)
+    return np.asarray(weights / weights.sum(1, keepdims=True), np.float32)
 
 
-def resample(images: Tensor, rows: Axis, columns: Axis) -> Tensor:
+def resample(images: NDArray[Any], rows: Axis, columns: Axis) -> Floats:
     """Resample ``(N, C, rows, columns)``, the taps of both axes, to the reach of both axes."""
-    import torch
-
-    tall = [weights.to(images) @ images[:, :, taps] for taps, weights in rows.blocks]
-    high = torch.cat(tall, 2)
-    wide = [high[..., taps] @ weights.to(images).T for taps, weights in columns.blocks]
-    return torch.cat(wide, 3)
+    images = np.asarray(images, np.float32)
+    shape = (*images.shape[:2], rows.reach.stop - rows.reach.start)
+    tall = np.empty((*shape, images.shape[3]), np.float32)
+    start = 0
+    for taps, weights in rows.blocks:
+        stop = start + len(weights)
+        np.matmul(weights, images[:, :, taps], out=tall[:, :, start:stop])
+        start = stop
+    wide = np.empty((*shape, columns.reach.stop - columns.reach.start), np.float32)
+    start = 0
+    for taps, weights in columns.blocks:
+        stop = start + len(weights)
+        np.matmul(tall[..., taps], weights.T, out=wide[..., start:stop])
+        start = stop
+    return wide

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from napari_flomo.segmentation.bounding_box import grown
 from napari_flomo.segmentation.postprocessing import keep_largest_component
 from napari_flomo.segmentation.prediction import Prediction
 from napari_flomo.segmentation.preprocessing import Plan, reach
+from napari_flomo.segmentation.resampling import Floats
 from napari_flomo.segmentation.scores import (
     PLAUSIBLE,
     Scores,
@@ -21,9 +22,6 @@ from napari_flomo.segmentation.scores import (
 )
 from napari_flomo.segmentation.segmentation import Segmentation
 from napari_flomo.volumes import Volume
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class ResultBuilder:
@@ -52,12 +50,12 @@ class ResultBuilder:
         whole = prediction.probabilities
         rows, columns = self._field
         probabilities = whole[:, :, rows, columns]
-        entropy = predictive_entropy(probabilities, self.card.activation).numpy()
+        entropy = predictive_entropy(probabilities, self.card.activation)
         for name, array in self.maps.items():
             if name == "entropy":
                 array[frame][slices, rows, columns] = entropy
             else:
-                array[frame, slices] = prediction.maps[name].numpy()
+                array[frame, slices] = prediction.maps[name]
         labels = self._labels_of(probabilities)
         self.labels[frame][slices, rows, columns] = labels
         self.scores.put(
@@ -71,12 +69,12 @@ class ResultBuilder:
         )
         if self.probabilities is not None:
             for index in range(len(self.codes)):
-                self.probabilities[index, frame, slices] = whole[:, index].numpy()
+                self.probabilities[index, frame, slices] = whole[:, index]
 
-    def _labels_of(self, probabilities: Tensor) -> NDArray[np.uint8]:
+    def _labels_of(self, probabilities: Floats) -> NDArray[np.uint8]:
         """Return the code of the most probable class of every pixel; the first one of a tie."""
         likely = np.nonzero(structure_probability(probabilities, self.card) >= self._least)
-        classes = probabilities.numpy()[likely[0], :, likely[1], likely[2]]
+        classes = probabilities[likely[0], :, likely[1], likely[2]]
         found = self.codes[classes.argmax(1)]
         if self.card.activation == "sigmoid":
             found[classes.max(1) < self.card.threshold] = 0

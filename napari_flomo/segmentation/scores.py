@@ -19,8 +19,6 @@ from napari_flomo.models import ModelCard
 from napari_flomo.segmentation.bounding_box import box_of
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from napari_flomo.volumes import Geometry
 
 PLAUSIBLE = 0.05
@@ -80,7 +78,7 @@ class Scores:
         slices: Sequence[int],
         labels: NDArray[np.uint8],
         entropy: Floats,
-        probabilities: Tensor,
+        probabilities: Floats,
         *,
         card: ModelCard,
         geometry: Geometry,
@@ -90,8 +88,6 @@ class Scores:
         ``labels`` and ``entropy`` are ``(slices, rows, columns)``, ``probabilities``
         ``(slices, classes, rows, columns)`` in the order of ``card.classes``.
         """
-        import torch
-
         chosen = list(slices)
         column_step, row_step, _ = geometry.spacing
         in_plane = (row_step, column_step)
@@ -102,8 +98,7 @@ class Scores:
         most = structure_probability(probabilities, card)
         counted = np.nonzero((most >= 0.99 * PLAUSIBLE) | (labels > 0))
         plausible = most[counted] >= PLAUSIBLE
-        pixels = torch.from_numpy(probabilities.numpy()[counted[0], :, counted[1], counted[2]])
-
+        pixels = probabilities[counted[0], :, counted[1], counted[2]]
         ends = np.searchsorted(counted[0], np.arange(len(labels) + 1))
 
         def total(values: NDArray[Any]) -> NDArray[np.float64]:
@@ -118,7 +113,7 @@ class Scores:
         self.expected_error_ml[frame, chosen] = wrong * voxel
         offset = card.num_classes - len(self.structures)
         for index, code in enumerate(self.structures):
-            one = pixels[:, index + offset].numpy()
+            one = pixels[:, index + offset]
             found, plausible = labels[counted] == code, one >= PLAUSIBLE
             self.expected_dice[index, frame, chosen] = expected_dice(
                 area=total(found),
@@ -145,25 +140,24 @@ class Scores:
         return np.where(known.any(0), least, np.nan).astype(np.float32)
 
 
-def structure_probability(probabilities: Tensor, card: ModelCard) -> Floats:
+def structure_probability(probabilities: Floats, card: ModelCard) -> Floats:
     """Return the probability of any structure, without the axis of classes.
 
     ``probabilities`` are ``(slices, classes, rows, columns)``, or ``(pixels, classes)``.
     """
     if card.activation == "softmax":
-        background: Floats = probabilities[:, 0].numpy()
-        return 1 - background
-    best: Floats = probabilities.amax(1).numpy()
+        return 1 - probabilities[:, 0]
+    best: Floats = probabilities.max(1)
     return best
 
 
-def label_confidence(probabilities: Tensor, card: ModelCard) -> Floats:
+def label_confidence(probabilities: Floats, card: ModelCard) -> Floats:
     """Return the probability that the label of each pixel is right; shapes as above.
 
     With softmax the probability of the most probable class; with sigmoid that of the best
     structure, or of background where none reaches the card's threshold.
     """
-    best: Floats = probabilities.amax(1).numpy()
+    best: Floats = probabilities.max(1)
     if card.activation == "softmax":
         return best
     return np.where(best >= card.threshold, best, 1 - best)
@@ -240,31 +234,28 @@ def _binary_entropy(probability: Floats) -> Floats:
     return result
 
 
-def predictive_entropy(probabilities: Tensor, activation: Literal["softmax", "sigmoid"]) -> Tensor:
+def predictive_entropy(probabilities: Floats, activation: Literal["softmax", "sigmoid"]) -> Floats:
     """Return the entropy of each pixel's prediction, 0 (certain) to 1 (uniform).
 
     ``(slices, classes, rows, columns)`` become ``(slices, rows, columns)``. With softmax: the
     entropy over the classes divided by its maximum, the logarithm of their number. With sigmoid:
     the mean over the classes of their binary entropy in bits.
     """
-    import torch
-
-    total = probabilities.new_zeros((len(probabilities), *probabilities.shape[2:]))
-    # Image by image, so that intermediate results stay in the cache.
-    scratch = torch.empty_like(total[:1])
-    for one, classes in zip(total.split(1), probabilities.split(1), strict=True):
-        for p in classes.unbind(1):
-            _add_term(one, p, scratch)
+    total = np.zeros((len(probabilities), *probabilities.shape[2:]), np.float32)
+    # Class by class of each image, so that intermediate results stay in the cache.
+    for one, classes in zip(total, probabilities, strict=True):
+        for p in classes:
+            _add_term(one, p)
             if activation == "sigmoid":
-                _add_term(one, 1 - p, scratch)
+                _add_term(one, 1 - p)
     classes = probabilities.shape[1]
     largest = math.log(classes) if activation == "softmax" else classes * math.log(2)
-    return total.div_(largest).clamp_(0, 1)
+    total /= np.float32(largest)
+    return total.clip(0, 1, out=total)
 
 
-def _add_term(total: Tensor, p: Tensor, scratch: Tensor) -> None:
-    """Add -p log p, 0 for p = 0; several times faster than ``torch.special.entr``."""
-    import torch
-
-    torch.clamp_min(p, 1e-30, out=scratch)
-    total.addcmul_(scratch.log_(), p, value=-1)
+def _add_term(total: Floats, p: Floats) -> None:
+    """Add -p log p, 0 for p = 0."""
+    term = np.log(np.maximum(p, np.float32(1e-30)))
+    term *= p
+    total -= term

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_flomo.models import ModelCard, load_network
+from napari_flomo.models import ModelCard, open_model
 from napari_flomo.progress import ProgressCallback
 from napari_flomo.segmentation.batches import Batches, ProgressSteps
 from napari_flomo.segmentation.device import choose_device
-from napari_flomo.segmentation.engines import EngineRunner, chosen_engine
+from napari_flomo.segmentation.engines import (
+    Draws,
+    EngineRunner,
+    ModelSource,
+    chosen_engine,
+)
 from napari_flomo.segmentation.inputs import check_input, chosen_indices
 from napari_flomo.segmentation.manifest import StageTimer, run_manifest
-from napari_flomo.segmentation.maps import DEFAULT_MAPS, chosen_maps, passes_of
+from napari_flomo.segmentation.maps import DEFAULT_MAPS, MapKind, chosen_maps, passes_of
 from napari_flomo.segmentation.orientation import Reorientation
-from napari_flomo.segmentation.prediction import draws_for, predict
+from napari_flomo.segmentation.prediction import predict
 from napari_flomo.segmentation.preprocessing import make_plan
 from napari_flomo.segmentation.result_builder import ResultBuilder
 from napari_flomo.segmentation.segmentation import Segmentation
 from napari_flomo.volumes import Volume
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 MAX_RUNNERS = 4
@@ -56,25 +60,32 @@ class Segmenter:
         self,
         network: nn.Module,
         card: ModelCard,
-        device: str | torch.device = "auto",
+        device: object = "auto",
         engine: str = "eager",
     ) -> None:
         import torch
 
-        self.card = card
-        self.device = choose_device(device)
-        self.engine = chosen_engine(engine, self.device)
-        self._weights: str | None = None  # verified SHA-256
-        self._runners: OrderedDict[tuple[int, int], EngineRunner] = OrderedDict()
-        # Several times faster than NCHW for depthwise and dilated convolutions.
+        chosen = choose_device(device)
         layout = torch.channels_last
-        self.network = network.to(self.device).to(memory_format=layout).eval()  # type: ignore[call-overload]
+        network = network.to(chosen).to(memory_format=layout).eval()  # type: ignore[call-overload]
+        self._set(ModelSource(card, network=network, device=chosen), engine)
+
+    def _set(self, source: ModelSource, engine: str) -> None:
+        self.card, self.device = source.card, source.device
+        self.engine = chosen_engine(engine, self.device)
+        self._source = source
+        self._runners: OrderedDict[tuple[int, int], EngineRunner] = OrderedDict()
+
+    @property
+    def network(self) -> nn.Module:
+        """The network in PyTorch, loaded when it is needed first."""
+        return self._source.network
 
     @classmethod
     def from_pretrained(
         cls,
         model: str | os.PathLike[str],
-        device: str | torch.device = "auto",
+        device: object = "auto",
         engine: str = "auto",
     ) -> Segmenter:
         """Load a model by name or folder.
@@ -86,18 +97,17 @@ class Segmenter:
         device
             ``"auto"`` uses the GPU if there is one.
         engine
-            ``"auto"`` is the fastest engine in float32, which gives the labels of the plain
-            network, except for ties; see ``docs/engines.md``.
+            ``"auto"`` is the model's graph on the CPU, which gives the labels of the network in
+            PyTorch, except for ties; see ``docs/engines.md``.
 
         Raises
         ------
         FlomoError
             If there is no such model, device or engine, or the model is damaged.
         """
-        chosen = choose_device(device)
-        network, card = load_network(model, chosen)
-        segmenter = cls(network, card, chosen, engine)
-        segmenter._weights = card.sha256
+        folder, card = open_model(model)
+        segmenter = cls.__new__(cls)
+        segmenter._set(ModelSource(card, folder=folder, device=choose_device(device)), engine)
         return segmenter
 
     def segment(
@@ -156,12 +166,10 @@ class Segmenter:
             If the volume does not suit the model, an index or a map does not exist, or even one
             slice does not fit into the memory of the GPU.
         """
-        import torch
-
         card, watch = self.card, StageTimer()
         kinds = chosen_maps(maps)
         check_input(volume, card)
-        draws = draws_for(kinds, self.network, card.name)
+        draws = self._draws(kinds)
         chosen_frames = chosen_indices(frames, volume.n_frames, "frame")
         chosen_slices = chosen_indices(slices, volume.n_slices, "slice")
         turn = Reorientation.of(volume.geometry)
@@ -177,22 +185,20 @@ class Segmenter:
         n_images = len(chosen_frames) * len(chosen_slices)
         steps = ProgressSteps(n_images * passes, progress, cancelled)
         runner = self._runner(plan.network)
-        by_engine = passes - (0 if draws is None else len(draws))
-        runner.expect(n_images * by_engine, steps.check)
+        runner.begin()
         run = partial(
             predict, runner, card, plan, kinds=kinds, watch=watch, draws=draws, mirrored=mirrored
         )
         batches = Batches(card, plan, self.device, runner, run, steps, watch)
         order = sorted(turn.slices(chosen_slices, volume.n_slices))
-        with torch.inference_mode():
-            for frame in chosen_frames:
-                for batch, prediction in batches.of_frame(seen.frame(frame), order):
-                    with watch.stage("restore"):
-                        result.put(frame, batch, prediction)
-                    steps.finish(len(batch) * passes)
-                if postprocess:
-                    with watch.stage("postprocess"):
-                        result.postprocess(frame)
+        for frame in chosen_frames:
+            for batch, prediction in batches.of_frame(seen.frame(frame), order):
+                with watch.stage("restore"):
+                    result.put(frame, batch, prediction)
+                steps.finish(len(batch) * passes)
+            if postprocess:
+                with watch.stage("postprocess"):
+                    result.postprocess(frame)
         manifest = run_manifest(
             volume,
             card,
@@ -208,6 +214,13 @@ class Segmenter:
         )
         return turn.segmentation(result.finish(manifest), volume)
 
+    def with_card(self, card: ModelCard) -> Segmenter:
+        """Return a segmenter with the same network and another card, such as its temperature."""
+        segmenter = type(self).__new__(type(self))
+        segmenter._set(self._source, self.engine)
+        segmenter.card = card
+        return segmenter
+
     def warm_up(self) -> None:
         """Load the engine, so that the first slice takes no longer than the others.
 
@@ -217,27 +230,25 @@ class Segmenter:
         if side is not None:
             self._runner((side, side)).warm_up()
 
-    def find_fastest_engine(self) -> None:
-        """Find the fastest engine for the sizes segmented so far, unless it is known.
+    def prepare_graphs(self) -> None:
+        """Make the graphs that the model lacks for the sizes segmented so far.
 
-        Takes seconds, so call it when the program is idle; another thread may. Does nothing unless
-        the engine is ``"auto"`` or ``"fastest"``.
+        Takes seconds, so call it when the program is idle. Does nothing unless the engine is
+        ``"auto"``.
         """
         for runner in list(self._runners.values()):
-            runner.find_fastest()
+            runner.prepare_graph()
+
+    def _draws(self, kinds: Sequence[MapKind]) -> Draws | None:
+        """Return the Monte Carlo passes that the maps need; None if they need none."""
+        asked = [kind.name for kind in kinds if kind.over == "draws"]
+        return Draws(self.network, self.device, self.card.name, asked[0]) if asked else None
 
     def _runner(self, size: tuple[int, int]) -> EngineRunner:
         """Return the runner for images of this size."""
         if size not in self._runners:
             while len(self._runners) >= MAX_RUNNERS:
                 self._runners.popitem(last=False)
-            self._runners[size] = EngineRunner(
-                self.network,
-                self.card,
-                size,
-                device=self.device,
-                asked=self.engine,
-                weights=self._weights,
-            )
+            self._runners[size] = EngineRunner(self._source, size, asked=self.engine)
         self._runners.move_to_end(size)
         return self._runners[size]

@@ -7,14 +7,13 @@ results are reproducible.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+import numpy as np
+
+from napari_flomo.segmentation.resampling import Floats
 from napari_flomo.segmentation.scores import predictive_entropy
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 _ROWS, _COLUMNS = -2, -1
 
@@ -31,15 +30,14 @@ class View:
     degrees: float = 0.0
     gamma: float = 1.0
 
-    def of(self, images: Tensor) -> Tensor:
+    def of(self, images: Floats) -> Floats:
         """Return images ``(slices, channels, rows, columns)`` in this view."""
         if self.gamma != 1:
-            images = images.clamp(0, 1) ** self.gamma
-        if self.flipped:
-            images = images.flip(self.flipped)
-        return _rotate(images, self.degrees, "zeros") if self.degrees else images
+            images = images.clip(0, 1) ** np.float32(self.gamma)
+        images = np.flip(images, self.flipped)
+        return _rotate(images, self.degrees, "constant") if self.degrees else images
 
-    def back(self, probabilities: Tensor) -> tuple[Tensor, Tensor | None]:
+    def back(self, probabilities: Floats) -> tuple[Floats, Floats | None]:
         """Transform the prediction of the view back to the slice.
 
         Takes ``(slices, classes, rows, columns)`` and returns the same shape, and a mask ``(1, 1,
@@ -47,14 +45,13 @@ class View:
         """
         seen = None
         if self.degrees:
-            everywhere = probabilities.new_ones((1, 1, *probabilities.shape[-2:]))
+            everywhere = np.ones((1, 1, *probabilities.shape[-2:]), np.float32)
             # Rotated twice, because pixels at the edge of a view are partly from outside the slice.
-            seen = _rotate(_rotate(everywhere, self.degrees, "zeros"), -self.degrees, "zeros")
-            seen = (seen > 0.999).to(probabilities.dtype)
-            probabilities = _rotate(probabilities, -self.degrees, "border")
-        return (probabilities.flip(self.flipped) if self.flipped else probabilities), (
-            seen.flip(self.flipped) if seen is not None and self.flipped else seen
-        )
+            there = _rotate(everywhere, self.degrees, "constant")
+            seen = (_rotate(there, -self.degrees, "constant") > 0.999).astype(np.float32)
+            seen = np.flip(seen, self.flipped)
+            probabilities = _rotate(probabilities, -self.degrees, "edge")
+        return np.flip(probabilities, self.flipped), seen
 
 
 MIRRORED = (
@@ -77,12 +74,12 @@ class PassStatistics:
 
     def __init__(self, activation: Literal["softmax", "sigmoid"]) -> None:
         self._activation = activation
-        self._sums: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
+        self._sums: tuple[Floats, Floats, Floats, Floats] | None = None
 
-    def add(self, probabilities: Tensor, seen: Tensor | None = None) -> None:
+    def add(self, probabilities: Floats, seen: Floats | None = None) -> None:
         """Add the prediction of a pass; of a view, as `View.back` returns it."""
         entropy = predictive_entropy(probabilities, self._activation)[:, None]
-        weight = probabilities.new_ones((1, 1, 1, 1)) if seen is None else seen
+        weight = np.ones((1, 1, 1, 1), np.float32) if seen is None else seen
         terms = (weight, weight * probabilities, weight * probabilities**2, weight * entropy)
         self._sums = (
             terms
@@ -90,7 +87,7 @@ class PassStatistics:
             else tuple(old + new for old, new in zip(self._sums, terms, strict=True))  # type: ignore[assignment]
         )
 
-    def maps(self) -> dict[str, Tensor]:
+    def maps(self) -> dict[str, Floats]:
         """Return ``entropy`` of the mean, ``mutual_information`` and ``variance``, each 0 to 1.
 
         Each is ``(slices, 1, rows, columns)``. The largest variance of probabilities that sum to 1,
@@ -102,30 +99,25 @@ class PassStatistics:
         scatter = squares / count - mean**2
         classes = mean.shape[1]
         if self._activation == "softmax":
-            variance = scatter.sum(1, keepdim=True) / (1 - 1 / classes)
+            variance = scatter.sum(1, keepdims=True) / np.float32(1 - 1 / classes)
         else:
-            variance = scatter.mean(1, keepdim=True) * 4
+            variance = scatter.mean(1, keepdims=True) * np.float32(4)
         entropy = predictive_entropy(mean, self._activation)[:, None]
         return {
             "entropy": entropy,
-            "mutual_information": (entropy - entropies / count).clamp(0, 1),
-            "variance": variance.clamp(0, 1),
+            "mutual_information": (entropy - entropies / count).clip(0, 1),
+            "variance": variance.clip(0, 1),
         }
 
 
-def _rotate(images: Tensor, degrees: float, beyond: str) -> Tensor:
-    """Rotate images about their centre with bilinear interpolation; pixels are square."""
-    import torch
-    import torch.nn.functional as F  # noqa: N812
+def _rotate(images: Floats, degrees: float, beyond: str) -> Floats:
+    """Rotate images about their centre with bilinear interpolation; pixels are square.
 
-    rows, columns = images.shape[-2:]
-    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    # Coordinates run from -1 to 1 along both sides, whatever their lengths.
-    matrix = torch.tensor(
-        [[cos, -sin * rows / columns, 0.0], [sin * columns / rows, cos, 0.0]],
-        dtype=images.dtype,
-        device=images.device,
-    )
-    shape = [len(images), *images.shape[1:]]
-    grid = F.affine_grid(matrix.expand(len(images), 2, 3), shape, align_corners=False)
-    return F.grid_sample(images, grid, padding_mode=beyond, align_corners=False)
+    ``beyond`` is what pixels from outside are: 0 (``"constant"``) or those of the ``"edge"``.
+    """
+    from skimage.transform import rotate
+
+    result = np.empty(images.shape, np.float32)
+    for index in np.ndindex(images.shape[:2]):
+        result[index] = rotate(images[index], degrees, order=1, mode=beyond, preserve_range=True)
+    return result

@@ -31,13 +31,15 @@ def one_model(monkeypatch: pytest.MonkeyPatch) -> None:
     name = examination.DEFAULT_MODEL
     monkeypatch.setattr(models, "available", lambda: [name])
     monkeypatch.setattr(models, "locate", lambda name: Path("shelf") / name)
+    monkeypatch.setattr(models, "open_model", lambda name: None)
     monkeypatch.setattr(models, "load_network", lambda name: None)
 
 
 def test_ready(findings: Findings, flomo: Flomo) -> None:
     found = findings()
     assert found["can_segment"]
-    assert found["versions"]["torch"] == importlib.metadata.version("torch")
+    assert found["torch"]["version"] == importlib.metadata.version("torch")
+    assert {"eager", "openvino"} <= set(found["engines"]["usable"])
     assert found["torch"]["device"] in ("cpu", "cuda")
     assert found["computer"]["cores"] >= 1
     assert Path(found["cache"]["folder"]).is_absolute()
@@ -83,8 +85,9 @@ def test_broken_torch(monkeypatch: pytest.MonkeyPatch, findings: Findings) -> No
         return real(name, *rest)
 
     monkeypatch.setattr("builtins.__import__", broken)
-    found = findings(code=2)
+    found = findings()  # the bundled model does not need it
     assert found["torch"] is None
+    assert "eager" not in found["engines"]["usable"]
     assert any("torch cannot be imported (libtorch.so" in text for text in found["problems"])
 
 

@@ -7,6 +7,7 @@ import errno
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -89,7 +90,7 @@ def test_summary_of_a_cine(cine: Path, model: Path, flomo: Flomo) -> None:
     assert "ED frame" not in flomo(*arguments, "--frames", "3")[0], "one frame has no phase"
     lines = flomo(*arguments, "--frames", "1,3")[0].splitlines()
     assert any(line.startswith("  Left: EDV ") and " EF " in line for line in lines)
-    assert lines[-1] in ("  ED frame 1, ES frame 3", "  ED frame 3, ES frame 1")
+    assert re.fullmatch("  ED frame [13], ES frame [13]", lines[-1])
 
 
 def test_chosen_slices_and_quiet(stack: Path, model: Path, flomo: Flomo) -> None:

@@ -37,9 +37,9 @@ def declared(repository: Path) -> set[str]:
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     wanted = list(project["dependencies"])
-    for extra in ("train", "napari", "fast", "cohort", "dicom"):
+    for extra in ("torch", "train", "napari", "fast", "cohort", "dicom"):
         wanted += extras[extra]
-    names = {Requirement(line).name.lower() for line in wanted}
+    names = {Requirement(line).name.lower() for line in wanted} - {project["name"]}
     return {IMPORT_NAMES.get(name, name) for name in names}
 
 

@@ -23,7 +23,7 @@ from napari_flomo.models import (
 from napari_flomo.models.card import card_text, read_card
 
 HASH = "0123456789abcdef" * 4
-LATER_FIELDS = {"lineage", "gate", "signature"}
+LATER_FIELDS = {"lineage", "gate", "signature", "graph"}
 
 
 def stored(card: ModelCard, path: Path) -> Path:

@@ -178,7 +178,7 @@ def compare_on_heart(path: Path, slices: list[int]) -> None:
     network, card = load_network(DEFAULT_MODEL, torch.device("cpu"))
     volume = read(path)
     images, _ = prepare(volume.data, volume.in_plane_spacing, card.preprocessing)
-    images = images[slices]
+    images = torch.from_numpy(images[slices])
     quick = fast(network.eval())
     with torch.inference_mode():
         plain, rewritten = network(images), quick(images)

@@ -13,7 +13,7 @@ from napari_flomo.errors import Cancelled
 from napari_flomo.networks import build, stochastic_forward
 from napari_flomo.segmentation import Segmenter, batches
 from napari_flomo.segmentation.maps import DRAWS, DRAWS_SEED
-from napari_flomo.segmentation.prediction import as_probabilities
+from napari_flomo.segmentation.output import as_probabilities
 from napari_flomo.segmentation.scores import predictive_entropy
 from napari_flomo.segmentation.tta import VIEWS
 from napari_flomo.volumes import Geometry, Volume
@@ -76,21 +76,21 @@ def test_maps_against_samples(network, fias_card, volume, activation):
     grey = volume.data.astype(np.float32)
     images = torch.from_numpy((grey - grey.min()) / (grey.max() - grey.min()))[:, None]
     with torch.inference_mode():
-        samples = torch.stack(
-            [as_probabilities(draws(images, n).logits, card) for n in range(DRAWS)]
+        samples = np.stack(
+            [as_probabilities(draws(images, n).logits.numpy(), card) for n in range(DRAWS)]
         )
-    assert (samples.amax(0) - samples.amin(0)).max() > 0.02
+    assert np.ptp(samples, 0).max() > 0.02
     mean = samples.mean(0)
     entropy = predictive_entropy(mean, activation)
-    own = torch.stack([predictive_entropy(one, activation) for one in samples]).mean(0)
-    scatter = samples.var(0, correction=0)
+    own = np.mean([predictive_entropy(one, activation) for one in samples], 0)
+    scatter = samples.var(0)
     share = scatter.sum(1) * 1.5 if activation == "softmax" else scatter.mean(1) * 4
-    expected = (entropy, (entropy - own).clamp(0, 1), share)
+    expected = (entropy, (entropy - own).clip(0, 1), share)
     for name, wanted in zip(DRAWN, expected, strict=True):
         found = result.uncertainty[name]
         assert found.geometry == volume.geometry
         assert found.data.max() > 5e-4, name
-        assert np.allclose(found.data, wanted.numpy(), atol=1e-4), name
+        assert np.allclose(found.data, wanted, atol=1e-4), name
 
 
 def test_maps_do_not_depend_on_the_batch(network, fias_card, volume, monkeypatch):
@@ -108,11 +108,12 @@ def test_maps_do_not_depend_on_the_batch(network, fias_card, volume, monkeypatch
 
 def test_samples_come_from_the_plain_network(network, fias_card, volume):
     reference = Segmenter(network, fias_card, "cpu").segment(volume, slices=[1], maps=DRAWN)
-    fast = Segmenter(network, fias_card, "cpu", "fast").segment(volume, slices=[1], maps=DRAWN)
-    assert fast.manifest["engine"]["slices"] == {"fast": 1}
+    pytest.importorskip("openvino")
+    fast = Segmenter(network, fias_card, "cpu", "openvino").segment(volume, slices=[1], maps=DRAWN)
+    assert fast.manifest["engine"]["slices"] == {"openvino": 1}
     for name in DRAWN:
         found, wanted = fast.uncertainty[name].data, reference.uncertainty[name].data
-        assert np.array_equal(found, wanted), name
+        assert np.allclose(found, wanted, atol=1e-6), name
 
 
 def test_network_stays_deterministic(network, fias_card, volume):

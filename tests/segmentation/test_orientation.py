@@ -43,7 +43,7 @@ def clean(repository):
 
 @pytest.fixture(scope="module")
 def segmenter():
-    return Segmenter.from_pretrained(DEFAULT_MODEL, "cpu", "fast")
+    return Segmenter.from_pretrained(DEFAULT_MODEL, "cpu", "eager")
 
 
 @pytest.fixture(scope="module")

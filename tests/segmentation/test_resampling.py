@@ -14,10 +14,17 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.models import IntensityRule, Preprocessing
 from napari_flomo.segmentation import Segmenter
 from napari_flomo.segmentation.bounding_box import box_of, grown
-from napari_flomo.segmentation.prediction import as_probabilities
-from napari_flomo.segmentation.preprocessing import make_plan, prepare, reach, restore
+from napari_flomo.segmentation.preprocessing import Plan, make_plan, prepare, reach, restore
 from napari_flomo.segmentation.scores import predictive_entropy
 from napari_flomo.volumes import read
+
+
+def to_resampled(plan: Plan) -> list[int]:
+    """Return the padding that turns the field of view into the whole resampled image."""
+    top, left = plan.offset
+    bottom, right = np.subtract(plan.resampled, np.add(plan.network, plan.offset)).tolist()
+    return [left, right, top, bottom]
+
 
 SIDES = st.integers(16, 200)
 STEPS = st.floats(0.4, 4)
@@ -39,9 +46,8 @@ def test_restore_equals_interpolating_the_whole_image(shape, spacing, pixel_mm, 
         return
     torch.manual_seed(0)
     images = torch.rand(2, 3, *plan.network).softmax(1)
-    images = images.contiguous(memory_format=torch.channels_last)
 
-    back = [-pixels for pixels in plan.padding]
+    back = to_resampled(plan)
     whole = F.pad(images, back)
     if background is not None:
         whole[:, 0] = F.pad(images[:, 0], back, value=1.0)
@@ -50,13 +56,13 @@ def test_restore_equals_interpolating_the_whole_image(shape, spacing, pixel_mm, 
     if plan.resampled != shape:
         wanted = F.interpolate(whole, size=shape, mode="bilinear", antialias=smooth)
 
-    restored = restore(images, plan, background)
-    assert restored.is_contiguous()
-    assert torch.allclose(restored, wanted, atol=2e-6)
+    restored = restore(images.numpy(), plan, background)
+    # PyTorch computes positions in float32.
+    assert np.allclose(restored, wanted.numpy(), atol=2e-5)
 
-    outside = torch.ones(shape, dtype=torch.bool)
+    outside = np.ones(shape, bool)
     outside[reach(plan)] = False
-    nothing = torch.tensor([1.0, 0, 0] if background == 0 else [0.0, 0, 0])
+    nothing = np.array([1.0, 0, 0] if background == 0 else [0.0, 0, 0])
     assert (restored[:, :, outside] == nothing[:, None]).all()
 
 
@@ -70,8 +76,9 @@ def test_labels_of_a_real_heart(repository):
         volume.data, volume.in_plane_spacing, segmenter.card.preprocessing, chosen
     )
     with torch.inference_mode():
-        seen = as_probabilities(segmenter.network(images).logits, segmenter.card)
-        back = [-pixels for pixels in plan.padding]
+        logits = segmenter.network(torch.from_numpy(images)).logits
+        seen = (logits / segmenter.card.temperature).softmax(1)
+        back = to_resampled(plan)
         whole = F.pad(seen, back)
         whole[:, 0] = F.pad(seen[:, 0], back, value=1.0)
         shrinks = plan.native[0] < plan.resampled[0] or plan.native[1] < plan.resampled[1]
@@ -89,17 +96,6 @@ def test_labels_of_a_real_heart(repository):
     assert np.allclose(found.uncertainty["entropy"].data[chosen], entropy.numpy(), atol=1e-3)
 
 
-def test_gradients_after_inference_mode():
-    """What is cached in inference mode must not spoil a later training step."""
-    rule = Preprocessing(1.5, 24, IntensityRule("percentile", 0, 100))
-    plan = make_plan((41, 37), (1.31, 1.31), rule)
-    with torch.inference_mode():
-        restore(torch.rand(1, 2, *plan.network), plan)
-    images = torch.rand(1, 2, *plan.network, requires_grad=True)
-    restore(images, plan)[:, 1].sum().backward()
-    assert (images.grad[:, 1] > 0).all()
-
-
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
 def test_predictive_entropy(activation):
     torch.manual_seed(1)
@@ -109,10 +105,10 @@ def test_predictive_entropy(activation):
     wanted = torch.special.entr(exact).sum(1) / np.log(4)
     if activation == "sigmoid":
         wanted = (torch.special.entr(exact) + torch.special.entr(1 - exact)).mean(1) / np.log(2)
-    found = predictive_entropy(p.contiguous(memory_format=torch.channels_last), activation)
+    found = predictive_entropy(p.numpy(), activation)
     assert found.shape == (3, 9, 11)
     assert found[0, 0, 0] == 0
-    assert torch.allclose(found.double(), wanted, atol=1e-6)
+    assert np.allclose(found, wanted.numpy(), atol=1e-6)
 
 
 def test_boxes():

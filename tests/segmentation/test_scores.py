@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from napari_flomo.models import ModelCard
 from napari_flomo.segmentation import Scores
@@ -24,7 +23,7 @@ GEOMETRY = Geometry((1.5, 2.0, 10.0))
 def scored(probabilities: np.ndarray, card: ModelCard, geometry: Geometry = GEOMETRY) -> Scores:
     """Score the slices of ``(slices, classes, rows, columns)`` with the labels that win."""
     codes = np.array([label.code for label in card.classes], np.uint8)
-    tensor = torch.from_numpy(probabilities.astype(np.float32))
+    tensor = probabilities.astype(np.float32)
     labels = codes[probabilities.argmax(1)]
     if card.activation == "sigmoid":
         labels[probabilities.max(1) < card.threshold] = 0
@@ -94,7 +93,7 @@ def test_sigmoid(card):
     probabilities = np.zeros((1, 2, 10, 10))
     probabilities[0, 1, :5] = 0.9
     probabilities[0, 0, 5:] = 0.5
-    tensor = torch.from_numpy(probabilities.astype(np.float32))
+    tensor = probabilities.astype(np.float32)
     assert np.allclose(label_confidence(tensor, two)[0, :5], 0.9)
     assert np.allclose(label_confidence(tensor, two)[0, 5:], 0.5)
     assert np.allclose(structure_probability(tensor, two)[0, :5], 0.9)

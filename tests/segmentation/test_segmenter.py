@@ -293,4 +293,4 @@ def test_cuda_without_a_gpu(card, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(FlomoError, match="CUDA is not available"):
         Segmenter(nn.Identity(), card, "cuda")
-    assert Segmenter(nn.Identity(), card, "auto").device.type == "cpu"
+    assert Segmenter(nn.Identity(), card, "auto").device == "cpu"

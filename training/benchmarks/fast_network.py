@@ -59,7 +59,7 @@ def compare(model: str, rounds: int) -> str:
     """Return a table in Markdown, and a sentence with the two ratios."""
     network, card = load_network(model)
     side = card.preprocessing.crop or 224
-    images = tracing.example(card.in_channels, (side, side), 8)
+    images = tracing.example_tensor(card.in_channels, (side, side), 8)
     quick = fast(network)
     runs = {
         "eager": in_torch(network),

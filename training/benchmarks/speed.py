@@ -38,7 +38,7 @@ SLICES = 10
 SINGLE = 3  # single slices timed in each round
 PARTS = ("networks", "stages", "processes", "feedback", "help")
 SLOW_TO_MAKE = "compile"  # takes more than a minute, so it must be requested by name
-BEST = ("eager", "fast", "openvino")
+BEST = ("eager", "onnxruntime", "openvino")
 """Default engines of the other networks."""
 FASTEST = ("openvino", "openvino-bf16")
 """Fastest engine of each precision; their rate is taken as the limit of the processor."""
@@ -64,7 +64,7 @@ def single_slice(volume: Volume, index: int) -> Volume:
     return Volume(volume.data[index : index + 1], volume.geometry)
 
 
-def available(names: Sequence[str], device: torch.device) -> list[str]:
+def available(names: Sequence[str], device: str) -> list[str]:
     """Return the engines that are available here, in their usual order."""
     there = [name for name in names if unavailable_reason(ENGINES[name], device) is None]
     return sorted(there, key=list(ENGINES).index)
@@ -85,7 +85,7 @@ def contenders(
         if subject.plain:
             wanted = ["eager"]
         for device in devices:
-            for name in available(wanted, torch.device(device)):
+            for name in available(wanted, device):
                 network, card = make(subject, model)
                 row = EngineTiming(
                     subject.name,
@@ -150,14 +150,14 @@ def measure(args: argparse.Namespace) -> Report:
     report = Report(command, machine(), f"{shape} voxels, pixels of {step:.2f} mm")
     subjects = [subject for subject in SUBJECTS if subject.name in args.networks]
     exact = [n for n in ENGINES if ENGINES[n].precision == "float32" and n != SLOW_TO_MAKE]
-    engines = available(args.engines or exact, torch.device("cpu"))
+    engines = available(args.engines or exact, "cpu")
     if "networks" in args.only:
         found = contenders(subjects, args.model, args.engines, volume.n_slices)
         report.rows = measure_networks(found, volume, runs)
         del found
         if not args.engines:
             report.choice = [measure_auto_engine(args.model, volume)]
-        dense = available(FASTEST, torch.device("cpu"))
+        dense = available(FASTEST, "cpu")
         report.paces = measure_convolution_rates(dense, 3 * runs)
     if "stages" in args.only:
         some = [name for name in engines if name in BEST] or engines

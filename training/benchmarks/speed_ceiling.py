@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -10,8 +11,10 @@ from speed_report import ConvolutionRate
 from timing import time_in_turns
 from torch import Tensor, nn
 
+from napari_flomo import DEFAULT_MODEL
+from napari_flomo.models import load_card
 from napari_flomo.networks import Output
-from napari_flomo.segmentation.engines import ENGINES, make_engine
+from napari_flomo.segmentation.engines import ENGINES, ModelSource, make_engine
 
 CHANNELS = 128
 SIDE = 96
@@ -40,17 +43,14 @@ def measure_convolution_rates(names: Sequence[str], runs: int) -> list[Convoluti
     """Time the convolutions on several engines, alternately for a number of rounds."""
     torch.manual_seed(0)
     network = Dense().to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    cpu = torch.device("cpu")
-    engines = [
-        make_engine(name, network, channels=CHANNELS, size=(SIDE, SIDE), device=cpu)
-        for name in names
-    ]
+    card = replace(load_card(DEFAULT_MODEL), in_channels=CHANNELS)
+    source = ModelSource(card, network=network)
+    engines = [make_engine(name, source, (SIDE, SIDE)) for name in names]
     tasks = {}
     for name, engine in zip(names, engines, strict=True):
-        images = torch.rand(engine.batch or 1, CHANNELS, SIDE, SIDE)
-        tasks[name, len(images)] = partial(engine, images.to(memory_format=torch.channels_last))
-    with torch.inference_mode():
-        times = time_in_turns(tasks, runs)
+        images = torch.rand(engine.batch or 1, CHANNELS, SIDE, SIDE).numpy()
+        tasks[name, len(images)] = partial(engine, images)
+    times = time_in_turns(tasks, runs)
     return [
         ConvolutionRate(
             name, ENGINES[name].precision, [count * multiply_adds() / one for one in seconds]

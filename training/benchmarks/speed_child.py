@@ -22,10 +22,10 @@ def unet(image: str, mask: str, model: str) -> None:
 
 
 def settle(image: str, model: str) -> None:
-    """Determine the fastest engine for images like this one."""
+    """Fill the caches for images like this one."""
     segmenter = Segmenter.from_pretrained(model, "cpu")
     segmenter.segment(read(image))
-    segmenter.find_fastest_engine()
+    segmenter.prepare_graphs()
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ FOREIGN_STRUCTURE = "left ventricle"
 
 
 def measure(
-    segmenter: Segmenter, acdc: Path, sunnybrook: Path, *, pictures: Path, rows: Path, engine: str
+    segmenter: Segmenter, acdc: Path, sunnybrook: Path, *, pictures: Path, rows: Path
 ) -> dict[str, Any]:
     """Measure everything, draw the pictures, and return the figures."""
     cases = list_cases(acdc, FOLD, "validation")
@@ -77,10 +77,10 @@ def measure(
     report["hardware"] = f"CPU, {os.cpu_count()} cores"
     report["views"] = _views(segmenter, cases, measured, pictures)
     temperatures = {patient: fit.temperature for patient, fit in measured.fits.items()}
-    measure_missing(rows, cases, segmenter, temperatures, engine=engine, progress=_log_progress)
+    measure_missing(rows, cases, segmenter, temperatures, progress=_log_progress)
     report["shift"] = robustness_statistics(_all_results(rows, cases, segmenter, temperatures))
     report["foreign"] = _foreign(segmenter, measured, sunnybrook)
-    report["mirrored"] = measure_mirrored(segmenter, cases, temperatures, engine)
+    report["mirrored"] = measure_mirrored(segmenter, cases, temperatures)
     pictures.mkdir(parents=True, exist_ok=True)
     draw_reliability(measured.before, measured.after, pictures / "reliability.png")
     draw_error_recall(measured.after, PLOTTED_ORDERS, pictures / "finding.png")
@@ -109,12 +109,12 @@ def _views(
 
 
 def measure_mirrored(
-    segmenter: Segmenter, cases: Sequence[Case], temperatures: Mapping[str, float], engine: str
+    segmenter: Segmenter, cases: Sequence[Case], temperatures: Mapping[str, float]
 ) -> dict[str, Any]:
     """Measure the uncertainty of the same cases with mirrored views."""
     records: list[SliceRecord] = []
     for case in cases:
-        mine = at_temperature(segmenter, temperatures[case.patient], engine)
+        mine = at_temperature(segmenter, temperatures[case.patient])
         records += measure_case(case, mine, mirrored=True)
         _log("volume in mirrored views")
     return {
@@ -124,7 +124,7 @@ def measure_mirrored(
 
 
 def measure_degraded(
-    segmenter: Segmenter, acdc: Path, rows: Path, engine: str, patients: Sequence[str]
+    segmenter: Segmenter, acdc: Path, rows: Path, patients: Sequence[str]
 ) -> dict[str, Any] | None:
     """Measure degraded images of some or all patients; return the figures when all are measured.
 
@@ -136,7 +136,7 @@ def measure_degraded(
         raise FlomoError(f"{min(unknown)} is not a held-out patient; choose patients of the fold.")
     temperatures = fitted_temperatures(rows, segmenter, cases)
     chosen = [case for case in cases if not patients or case.patient in patients]
-    measure_missing(rows, chosen, segmenter, temperatures, engine=engine, progress=_log_progress)
+    measure_missing(rows, chosen, segmenter, temperatures, progress=_log_progress)
     found = _all_results(rows, cases, segmenter, temperatures)
     there = len({row.case for row in found})
     print(f"{there} of {len(cases)} volumes are measured", file=sys.stderr)
@@ -215,7 +215,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--rows", type=Path, default=ROWS, help="results on degraded images (%(default)s)"
     )
-    parser.add_argument("--engine", default="fast", help="engine for degraded images (%(default)s)")
     parser.add_argument("--folder", type=Path, default=DOCS, help="of the page (%(default)s)")
     options = parser.parse_args(arguments)
     if options.patients and not options.shift_only:
@@ -241,16 +240,12 @@ def _measured(options: argparse.Namespace, segmenter: Segmenter) -> dict[str, An
     """Return the requested figures, or None while degraded images are missing."""
     if options.measure:
         pictures, rows = options.folder / PICTURES, options.rows
-        return measure(
-            segmenter, *options.measure, pictures=pictures, rows=rows, engine=options.engine
-        )
+        return measure(segmenter, *options.measure, pictures=pictures, rows=rows)
     if options.mirrored_only:
         cases = list_cases(options.mirrored_only, FOLD, "validation")
         temperatures = fitted_temperatures(options.rows, segmenter, cases)
-        return {"mirrored": measure_mirrored(segmenter, cases, temperatures, options.engine)}
-    shift = measure_degraded(
-        segmenter, options.shift_only, options.rows, options.engine, options.patients
-    )
+        return {"mirrored": measure_mirrored(segmenter, cases, temperatures)}
+    shift = measure_degraded(segmenter, options.shift_only, options.rows, options.patients)
     return None if shift is None else {"shift": shift}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from torch import Tensor
+from numpy.typing import NDArray
 
 from flomo_training.case import (
     CASES_FILE,
@@ -130,15 +130,15 @@ def prepare_case(case: Case, card: ModelCard) -> PreparedVolume:
     seen = turn.volume(image)
     slices, plan = prepare(with_channels(seen, card), seen.in_plane_spacing, whole)
     codes = turn.array(labels.data)
-    classes = prepare_labels(codes_to_classes(codes, card, case.name), plan).numpy()
+    classes = prepare_labels(codes_to_classes(codes, card, case.name), plan)
     return PreparedVolume(
         case, to_uint8(slices), classes, label_centre(classes), fingerprint(case.image)
     )
 
 
-def to_uint8(slices: Tensor) -> np.ndarray:
+def to_uint8(slices: NDArray[np.float32]) -> np.ndarray:
     """Convert preprocessed slices to uint8; 255 is intensity 1."""
-    pixels: np.ndarray = np.rint(slices.numpy() * 255).astype(np.uint8)
+    pixels: np.ndarray = np.rint(slices * 255).astype(np.uint8)
     return pixels
 
 

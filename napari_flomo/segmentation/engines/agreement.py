@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from napari_flomo.models import ModelCard
 from napari_flomo.segmentation.engines.engine import EngineError
 from napari_flomo.segmentation.engines.registry import EngineKind
-from napari_flomo.segmentation.prediction import as_probabilities
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from napari_flomo.networks import Output
+from napari_flomo.segmentation.output import Output, as_probabilities
 
 FLOAT32_TOLERANCE = 1e-3
 """Largest difference of probabilities, or of the network's own maps, in float32."""
@@ -68,22 +64,20 @@ class EngineAgreement:
 
 def compare(found: Output, truth: Output, card: ModelCard) -> EngineAgreement:
     """Compare the outputs of an engine and of the plain network for the same slices."""
-    import torch
-
     ours, theirs = (as_probabilities(output.logits, card) for output in (found, truth))
-    gap = float((ours - theirs).abs().max())
+    gap = float(np.abs(ours - theirs).max())
     if card.activation == "softmax":
-        mine, plain = ours.argmax(1, keepdim=True), theirs.argmax(1, keepdim=True)
-        best = theirs.topk(2, 1).values
-        tie = (best[:, :1] - best[:, 1:]) <= FLOAT32_TOLERANCE
+        mine, plain = ours.argmax(1), theirs.argmax(1)
+        best = np.partition(theirs, -2, axis=1)
+        tie = (best[:, -1] - best[:, -2]) <= FLOAT32_TOLERANCE
     else:
         mine, plain = ours >= card.threshold, theirs >= card.threshold
-        tie = (theirs - card.threshold).abs() <= FLOAT32_TOLERANCE
+        tie = np.abs(theirs - card.threshold) <= FLOAT32_TOLERANCE
     flipped = mine != plain
     marked = int((mine > 0).sum() + (plain > 0).sum())
     shared = int(((mine == plain) & (plain > 0)).sum())
     # NaN counts as a difference.
-    gap = float("inf") if not torch.isfinite(ours).all() else gap
+    gap = float("inf") if not np.isfinite(ours).all() else gap
     return EngineAgreement(gap, int((flipped & ~tie).sum()), marked, shared)
 
 
@@ -119,13 +113,9 @@ def check_agreement(
             f"{seen.dice:.4f}"
         )
     for name in found.maps.keys() & truth.maps.keys():
-        gap = _largest_difference(found.maps[name], truth.maps[name])
+        gap = float(np.abs(found.maps[name] - truth.maps[name]).max())
         if not gap < (
             FLOAT32_TOLERANCE if kind.precision == "float32" else LOW_PRECISION_TOLERANCE
         ):
             raise EngineError(f"its map {name} is off by {gap:.2g}")
     return seen
-
-
-def _largest_difference(first: Tensor, second: Tensor) -> float:
-    return float((first.float() - second.float()).abs().max())

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from napari_flomo.segmentation.engines.registry import EngineKind
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from napari_flomo.networks import Output
+from napari_flomo.segmentation.output import Output
+from napari_flomo.segmentation.resampling import Floats
 
 
 class EngineError(Exception):
@@ -31,9 +28,9 @@ class Engine(Protocol):
     def threads(self) -> int:
         """Number of threads."""
 
-    def __call__(self, images: Tensor, *, maps: bool = False) -> Output:
-        """Return the logits of a batch of slices, in float32.
+    def __call__(self, images: Floats, *, maps: bool = False) -> Output:
+        """Return the logits of a batch of slices.
 
-        ``images`` are ``(slices, channels, rows, columns)``, float32, on the engine's device.
-        ``maps`` asks for the network's own maps, too, and requires ``kind.maps``.
+        ``images`` are ``(slices, channels, rows, columns)``, float32. ``maps`` asks for the
+        network's own maps, too, and requires ``kind.maps``.
         """

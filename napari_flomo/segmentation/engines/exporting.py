@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.models import ModelCard, load_network
 from napari_flomo.segmentation.engines.agreement import check_agreement
@@ -17,9 +19,9 @@ from napari_flomo.segmentation.engines.engine import EngineError
 from napari_flomo.segmentation.engines.export_notes import preprocessing_notes, readme
 from napari_flomo.segmentation.engines.registry import ENGINES, INSTALL, is_installed
 from napari_flomo.segmentation.engines.tracing import example
+from napari_flomo.segmentation.output import Output
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from torch import nn
 
@@ -169,25 +171,20 @@ def _write_example(
     FlomoError
         If their results differ.
     """
-    import numpy as np
-    import torch
-
-    from napari_flomo.networks import Output
+    from napari_flomo.segmentation.engines.pytorch import TorchEngine
 
     images = example(card.in_channels, size, TESTED_SLICES)
-    with torch.inference_mode():
-        truth = network(images)
-        pixels = images.contiguous().numpy()
-        for some in (slice(None), slice(1)):  # several slices, and a single one
-            found = Output(torch.from_numpy(np.array(run(pixels[some]))))
-            try:
-                check_agreement(ENGINES["eager"], found, Output(truth.logits[some]), card)
-            except EngineError as fault:
-                raise FlomoError(
-                    f"{card.name} was not exported: {fault} in the exported form; update PyTorch "
-                    "and the package of the format, or choose the other format."
-                ) from fault
-    np.savez(folder / "example.npz", image=pixels[:1], logits=truth.logits[:1].numpy())
+    truth = TorchEngine(ENGINES["eager"], network, "cpu")(images).logits
+    for some in (slice(None), slice(1)):  # several slices, and a single one
+        found = Output(np.array(run(images[some])))
+        try:
+            check_agreement(ENGINES["eager"], found, Output(truth[some]), card)
+        except EngineError as fault:
+            raise FlomoError(
+                f"{card.name} was not exported: {fault} in the exported form; update PyTorch "
+                "and the package of the format, or choose the other format."
+            ) from fault
+    np.savez(folder / "example.npz", image=images[:1], logits=truth[:1])
 
 
 def _write_text(path: Path, text: str) -> None:

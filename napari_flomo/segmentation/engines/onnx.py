@@ -5,26 +5,31 @@ from __future__ import annotations
 import inspect
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from napari_flomo.segmentation.engines.engine import EngineError
 from napari_flomo.segmentation.engines.registry import ENGINES
-from napari_flomo.segmentation.engines.tracing import example, logits_only, tracing
+from napari_flomo.segmentation.engines.tracing import example_tensor, logits_only, tracing
+from napari_flomo.segmentation.output import Output
+from napari_flomo.segmentation.resampling import Floats
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from napari_flomo.networks import Output
+    from torch import nn
 
 OPSET = 17
 """Version of the ONNX operators, chosen for compatibility with older runtimes."""
 
 
-def to_onnx(network: nn.Module, channels: int, size: tuple[int, int]) -> bytes:
-    """Return a network as an ONNX file from ``image`` to ``logits``, for any number of slices.
+def to_onnx(
+    network: nn.Module, channels: int, size: tuple[int, int], *, single: bool = False
+) -> bytes:
+    """Return a network as an ONNX file from ``image`` to ``logits``.
 
     The network must be in evaluation mode on the CPU; ``size`` (rows, columns) is fixed in the
-    graph.
+    graph. It takes a ``single`` slice, for which OpenVINO prepares faster, or any number.
     """
     import torch
 
@@ -33,7 +38,7 @@ def to_onnx(network: nn.Module, channels: int, size: tuple[int, int]) -> bytes:
     older = {"dynamo": False} if "dynamo" in inspect.signature(export).parameters else {}
     file = io.BytesIO()
     with tracing():
-        images = example(channels, size, 2)
+        images = example_tensor(channels, size, 1 if single else 2)
         traced = torch.jit.trace(logits_only(network), images, check_trace=False)
         export(
             # Weights as constants: the exporter may drop one of two equal parameters.
@@ -42,15 +47,15 @@ def to_onnx(network: nn.Module, channels: int, size: tuple[int, int]) -> bytes:
             file,
             input_names=["image"],
             output_names=["logits"],
-            dynamic_axes={"image": {0: "slices"}, "logits": {0: "slices"}},
+            dynamic_axes=None if single else {"image": {0: "slices"}, "logits": {0: "slices"}},
             opset_version=OPSET,
             **older,
         )
     return file.getvalue()
 
 
-def make_session(content: bytes, threads: int) -> Any:
-    """Return an ``onnxruntime.InferenceSession`` of an ONNX file on the CPU, without telemetry."""
+def make_session(content: bytes | str, threads: int) -> Any:
+    """Return an ``onnxruntime.InferenceSession`` of an ONNX graph or file, without telemetry."""
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()  # Windows builds collect events by default
@@ -62,27 +67,19 @@ def make_session(content: bytes, threads: int) -> Any:
 
 
 class OnnxRuntimeEngine:
-    """ONNX Runtime on the CPU, running the result of `to_onnx`."""
+    """ONNX Runtime on the CPU, running a graph for single slices (or its file)."""
 
     kind = ENGINES["onnxruntime"]
     batch = 1  # in larger batches feature maps do not fit into the cache
 
-    def __init__(self, content: bytes, threads: int) -> None:
+    def __init__(self, graph: bytes | Path, threads: int) -> None:
         self.threads = threads
-        self._content = content
-        self._session = make_session(content, threads)
+        self._session = make_session(str(graph) if isinstance(graph, Path) else graph, threads)
 
-    def dump(self) -> bytes:
-        """Return the graph."""
-        return self._content
-
-    def __call__(self, images: Tensor, *, maps: bool = False) -> Output:
+    def __call__(self, images: Floats, *, maps: bool = False) -> Output:
         """Run the network, see `Engine`."""
-        import torch
-
-        from napari_flomo.networks import Output
-
         if maps:
             raise EngineError("it has no maps")
-        (logits,) = self._session.run(["logits"], {"image": images.contiguous().numpy()})
-        return Output(torch.from_numpy(logits))
+        slices = np.ascontiguousarray(images)
+        run = self._session.run
+        return Output(np.concatenate([run(["logits"], {"image": one[None]})[0] for one in slices]))

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-import struct
+import io
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_flomo.errors import FlomoError
+from napari_flomo.files import check_writable
+from napari_flomo.paths import cache_folder
 from napari_flomo.segmentation.engines.engine import EngineError
 from napari_flomo.segmentation.engines.registry import EngineKind
-from napari_flomo.segmentation.engines.tracing import example, fast_copy, logits_only, tracing
+from napari_flomo.segmentation.engines.tracing import (
+    example_tensor,
+    fast_copy,
+    logits_only,
+    tracing,
+)
+from napari_flomo.segmentation.output import Output
+from napari_flomo.segmentation.resampling import Floats
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-    from napari_flomo.networks import Output
 
 MAX_STREAMS = 4
 """Slices computed in parallel, each with a share of the threads."""
 
 MAX_PIXELS = MAX_STREAMS * 256 * 256
 """Limit of the pixels of all parallel slices, because each needs memory."""
-
-_HEAD = struct.Struct("<Q?")
-"""Header of each graph in a dump: its length, and whether it computes in float32."""
 
 _TELEMETRY = "openvino_telemetry"
 
@@ -62,7 +68,7 @@ def to_graph(
     The network must be in evaluation mode on the CPU. ``size`` (rows, columns) is fixed in the
     graph, and so is the number of slices unless ``batch`` is None.
     """
-    graph = _convert(logits_only(network), (example(channels, size, batch or 2),))
+    graph = _convert(logits_only(network), (example_tensor(channels, size, batch or 2),))
     (entry,), (result,) = graph.inputs, graph.outputs
     entry.get_node().set_element_type(import_openvino().Type.f32)
     entry.get_node().set_partial_shape(
@@ -106,7 +112,7 @@ def to_graphs(network: nn.Module, channels: int, size: tuple[int, int]) -> list[
     if not hasattr(quick, "parts"):
         return [(to_graph(network, channels, size, batch=1), False)]
     ov = import_openvino()
-    values: tuple[Tensor, ...] = (example(channels, size, 1),)
+    values: tuple[Tensor, ...] = (example_tensor(channels, size, 1),)
     graphs = []
     for part, precise in quick.parts(size):
         graph = _convert(part.eval(), values)
@@ -141,7 +147,20 @@ class OpenVinoEngine:
         self._turn = threading.Lock()  # requests are not thread-safe
 
     @classmethod
-    def build(
+    def of_graph(
+        cls, kind: EngineKind, graph: bytes | Path, size: tuple[int, int], threads: int
+    ) -> OpenVinoEngine:
+        """Compile an ONNX graph for single slices, or its file.
+
+        OpenVINO keeps what it compiled of a file in its own cache, and then reads only that.
+        """
+        core = _core()
+        model = graph if isinstance(graph, Path) else core.read_model(io.BytesIO(graph))
+        compiled = core.compile_model(model, "CPU", _settings(kind, size, threads, precise=True))
+        return cls(kind, [compiled], size, threads)
+
+    @classmethod
+    def of_network(
         cls,
         kind: EngineKind,
         network: nn.Module,
@@ -149,48 +168,19 @@ class OpenVinoEngine:
         size: tuple[int, int],
         threads: int,
     ) -> OpenVinoEngine:
-        """Convert and compile a network, which takes seconds."""
-        graphs = [(to_graph(network, channels, size, batch=1), False)]
-        if kind.precision != "float32":
-            graphs = to_graphs(network, channels, size)
-        core = import_openvino().Core()
+        """Convert and compile a network in parts, each in its own precision; takes seconds."""
+        core = _core()
         compiled = [
             core.compile_model(graph, "CPU", _settings(kind, size, threads, precise=precise))
-            for graph, precise in graphs
+            for graph, precise in to_graphs(network, channels, size)
         ]
         return cls(kind, compiled, size, threads)
 
-    @classmethod
-    def load(
-        cls, kind: EngineKind, content: bytes, size: tuple[int, int], threads: int
-    ) -> OpenVinoEngine:
-        """Load graphs that `dump` returned on the same computer."""
-        core = import_openvino().Core()
-        compiled = []
-        for content_of_part, precise in _unjoined(content):
-            settings = _settings(kind, size, threads, precise=precise)
-            compiled.append(core.import_model(content_of_part, "CPU", settings))
-        return cls(kind, compiled, size, threads)
-
-    def dump(self) -> bytes:
-        """Return the compiled graphs for this version of OpenVINO and this processor."""
-        parts = []
-        for part in self._compiled:
-            exported = part.export_model()
-            content = exported.getvalue() if hasattr(exported, "getvalue") else bytes(exported)
-            precise = str(part.get_property("INFERENCE_PRECISION_HINT")).find("float32") >= 0
-            parts.append(_HEAD.pack(len(content), precise) + content)
-        return b"".join(parts)
-
-    def __call__(self, images: Tensor, *, maps: bool = False) -> Output:
+    def __call__(self, images: Floats, *, maps: bool = False) -> Output:
         """Run the network, see `Engine`."""
-        import torch
-
-        from napari_flomo.networks import Output
-
         if maps:
             raise EngineError("it has no maps")
-        pixels = images.contiguous().numpy()
+        pixels = np.ascontiguousarray(images)
         found = []
         with self._turn:
             for start in range(0, len(pixels), self.batch):
@@ -204,7 +194,7 @@ class OpenVinoEngine:
                         request.wait()
                     some = [[tensor.data for tensor in request.output_tensors] for request in busy]
                 found += [logits.copy() for (logits,) in some]
-        return Output(torch.from_numpy(np.concatenate(found)))
+        return Output(np.concatenate(found))
 
 
 def _streams(size: tuple[int, int], threads: int) -> int:
@@ -215,14 +205,17 @@ def _streams(size: tuple[int, int], threads: int) -> int:
     return max(1, min(threads, MAX_STREAMS, MAX_PIXELS // (size[0] * size[1])))
 
 
-def _unjoined(content: bytes) -> Iterator[tuple[bytes, bool]]:
-    """Yield compiled graphs, and whether each computes in float32, from the result of `dump`."""
-    start = 0
-    while start < len(content):
-        length, precise = _HEAD.unpack_from(content, start)
-        start += _HEAD.size
-        yield content[start : start + length], precise
-        start += length
+def _core() -> Any:
+    """Return a core of OpenVINO with its cache of compiled graphs, if that can be written."""
+    core = import_openvino().Core()
+    folder = cache_folder() / "openvino"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        check_writable(folder / "test")
+    except (OSError, FlomoError):
+        return core
+    core.set_property({"CACHE_DIR": str(folder)})
+    return core
 
 
 def _settings(

@@ -8,12 +8,10 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from napari_flomo.errors import FlomoError
-
-if TYPE_CHECKING:
-    import torch
+from napari_flomo.segmentation.device import INSTALL_TORCH, has_torch
 
 ENGINE_VARIABLE = "FLOMO_ENGINE"
 """Environment variable that overrides ``"auto"``."""
@@ -40,8 +38,6 @@ class EngineKind:
         Import names of optional packages that it needs.
     maps
         Whether it can return the network's own maps.
-    setup_seconds
-        Approximate duration of the first preparation on two cores.
     """
 
     name: str
@@ -50,28 +46,15 @@ class EngineKind:
     device: Literal["cpu", "cuda", "any"] = "any"
     modules: tuple[str, ...] = ()
     maps: bool = False
-    setup_seconds: float = 0.0
 
 
 _KINDS = (
     EngineKind("eager", "PyTorch, the network as it was trained", maps=True),
-    EngineKind("fast", "PyTorch, the network rewritten for inference", maps=True),
-    EngineKind("compile", "torch.compile of the rewritten network", setup_seconds=60),
-    EngineKind("openvino", "OpenVINO", device="cpu", modules=("openvino",), setup_seconds=6),
+    EngineKind("compile", "torch.compile of the network rewritten for inference"),
+    EngineKind("onnxruntime", "ONNX Runtime", device="cpu", modules=("onnxruntime",)),
+    EngineKind("openvino", "OpenVINO", device="cpu", modules=("openvino",)),
     EngineKind(
-        "onnxruntime",
-        "ONNX Runtime",
-        device="cpu",
-        modules=("onnx", "onnxruntime"),
-        setup_seconds=6,
-    ),
-    EngineKind(
-        "openvino-bf16",
-        "OpenVINO in bfloat16",
-        "bfloat16",
-        device="cpu",
-        modules=("openvino",),
-        setup_seconds=6,
+        "openvino-bf16", "OpenVINO in bfloat16", "bfloat16", device="cpu", modules=("openvino",)
     ),
     EngineKind("bf16", "PyTorch in bfloat16, mixed", "bfloat16", maps=True),
     EngineKind("fp16", "PyTorch in float16, mixed", "float16", device="cuda", maps=True),
@@ -80,16 +63,23 @@ _KINDS = (
 ENGINES: Mapping[str, EngineKind] = {kind.name: kind for kind in _KINDS}
 """All engines by name, the plain network first."""
 
+GRAPH_ENGINES = ("openvino", "onnxruntime")
+"""Engines that run the graph of a model without PyTorch, the preferred one first."""
+
 CHOICES = ("auto", "fastest", *ENGINES)
-"""Options: ``"auto"`` is the fastest in float32, ``"fastest"`` in any precision."""
+"""Options: ``"auto"`` is the usual engine in float32, ``"fastest"`` may be in lower precision."""
+
+_FORMER = {"fast": "eager"}
+"""Names of former versions, and what they mean now."""
 
 
-def chosen_engine(asked: str, device: torch.device) -> str:
+def chosen_engine(asked: str, device: str) -> str:
     """Return the requested engine, with ``"auto"`` overridden by the environment.
 
     Raises `FlomoError` if there is no such engine, or it cannot work on the device.
     """
     chosen = os.environ.get(ENGINE_VARIABLE) or asked if asked == "auto" else asked
+    chosen = _FORMER.get(chosen, chosen)
     if chosen not in CHOICES:
         raise FlomoError(f"There is no engine {chosen!r}; choose among {', '.join(CHOICES)}.")
     reason = unavailable_reason(ENGINES[chosen], device) if chosen in ENGINES else None
@@ -98,23 +88,28 @@ def chosen_engine(asked: str, device: torch.device) -> str:
     return chosen
 
 
-def unavailable_reason(kind: EngineKind, device: torch.device) -> str | None:
+def unavailable_reason(kind: EngineKind, device: str) -> str | None:
     """Return a sentence why an engine cannot run on a device, or None if it can."""
-    if kind.device not in ("any", device.type):
+    if kind.device not in ("any", device.partition(":")[0]):
         where = "the CPU" if kind.device == "cpu" else "an NVIDIA GPU"
         return (
-            f"The engine {kind.name} computes on {where}, not on {device.type}; choose another "
+            f"The engine {kind.name} computes on {where}, not on {device}; choose another "
             "engine or device."
         )
     missing = [module for module in kind.modules if not is_installed(module)]
     if missing:
+        command = "pip install openvino" if "openvino" in missing else INSTALL
         return (
             f"The engine {kind.name} needs {' and '.join(missing)}, which this installation does "
-            f"not have; run: {INSTALL}."
+            f"not have; run: {command}."
+        )
+    if kind.name not in GRAPH_ENGINES and not has_torch():
+        return (
+            f"The engine {kind.name} needs PyTorch, which is not installed; run: {INSTALL_TORCH}."
         )
     if kind.precision == "bfloat16" and not computes_in_bfloat16(device):
         return (
-            f"The engine {kind.name} needs hardware that computes in bfloat16, which {device.type} "
+            f"The engine {kind.name} needs hardware that computes in bfloat16, which {device} "
             "here does not; choose another engine."
         )
     if kind.name == "compile" and not _can_compile(device):
@@ -125,32 +120,17 @@ def unavailable_reason(kind: EngineKind, device: torch.device) -> str | None:
     return None
 
 
-def candidates(asked: str, device: torch.device) -> tuple[EngineKind, ...]:
-    """Return the engines among which ``"auto"`` or ``"fastest"`` chooses on a device.
-
-    ``compile`` takes up to a minute to prepare, so it must be requested by name.
-    """
-    if asked not in ("auto", "fastest"):
-        return (ENGINES[asked],)
-    return tuple(
-        kind
-        for kind in ENGINES.values()
-        if (kind.precision == "float32" or asked == "fastest")
-        and kind.name != "compile"
-        and unavailable_reason(kind, device) is None
-    )
-
-
-def computes_in_bfloat16(device: torch.device) -> bool:
+def computes_in_bfloat16(device: str) -> bool:
     """Return True if the hardware computes in bfloat16; emulation is slower than float32."""
     import torch
 
-    if device.type == "cuda":
+    kind = device.partition(":")[0]
+    if kind == "cuda":
         try:
             return bool(torch.cuda.is_bf16_supported(including_emulation=False))
         except (TypeError, RuntimeError, AssertionError):
             return False
-    if device.type != "cpu":
+    if kind != "cpu":
         return False
     ask: Callable[[], Mapping[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)
     try:
@@ -160,8 +140,8 @@ def computes_in_bfloat16(device: torch.device) -> bool:
     return any(flags.get(flag) is True for flag in ("avx512_bf16", "amx_bf16"))
 
 
-def _can_compile(device: torch.device) -> bool:
-    if device.type == "cuda":
+def _can_compile(device: str) -> bool:
+    if device.partition(":")[0] == "cuda":
         return is_installed("triton")
     names = ("cl",) if sys.platform == "win32" else (os.environ.get("CXX", ""), "g++", "clang++")
     return any(name and shutil.which(name) for name in names)

@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from napari_flomo.segmentation.resampling import Floats
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -51,18 +55,22 @@ def tracing() -> Iterator[None]:
         yield
 
 
-def example(channels: int, size: tuple[int, int], slices: int = 1) -> Tensor:
+def example(channels: int, size: tuple[int, int], slices: int = 1) -> Floats:
     """Return images to trace and compare with: a bright disc in a grey ring, with noise.
 
     Float32 ``(slices, channels, *size)``, 0 to 1, deterministic; the disc grows from slice to
     slice.
     """
+    row, column = (np.linspace(-1, 1, pixels, dtype=np.float32) for pixels in size)
+    radius = np.hypot(row[:, None], column)
+    inner = np.linspace(0.2, 0.4, slices, dtype=np.float32)[:, None, None]
+    heart = 0.15 + 0.2 * (radius < 1.4 * inner) + 0.5 * (radius < inner)
+    noise = np.random.default_rng(0).random((slices, channels, *size), np.float32)
+    return np.asarray((heart[:, None] + 0.15 * noise).clip(0, 1), np.float32)
+
+
+def example_tensor(channels: int, size: tuple[int, int], slices: int = 1) -> Tensor:
+    """Return an `example` as a tensor."""
     import torch
 
-    row, column = (torch.linspace(-1, 1, pixels) for pixels in size)
-    radius = torch.hypot(row[:, None], column)
-    inner = torch.linspace(0.2, 0.4, slices)[:, None, None]
-    heart = 0.15 + 0.2 * (radius < 1.4 * inner) + 0.5 * (radius < inner)
-    noise = torch.rand((slices, channels, *size), generator=torch.Generator().manual_seed(0))
-    images = (heart[:, None] + 0.15 * noise).clamp(0, 1)
-    return images.contiguous(memory_format=torch.channels_last)
+    return torch.from_numpy(example(channels, size, slices))

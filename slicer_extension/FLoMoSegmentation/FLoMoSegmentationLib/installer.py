@@ -33,6 +33,7 @@ REQUIREMENTS = (
     "huggingface-hub>=1.3",
     "matplotlib>=3.8",
     "nibabel>=5.2",
+    "openvino>=2025.0",
     "pillow>=10",
     "platformdirs>=4.2",
     "pydicom>=3",
@@ -47,14 +48,15 @@ TRAINING_REQUIREMENTS = (
     "lightning>=2.4",
     "monai>=1.4",
     "numba>=0.60",
+    "onnx>=1.16",
     "pyyaml>=6",
     "scipy>=1.11",
     "tensorboard>=2.16",
 )
 """The rest of the extra ``train`` of `PACKAGE`."""
 
-REQUIREMENTS_MB = 87
-PACKAGE_MB = 11
+REQUIREMENTS_MB = 146
+PACKAGE_MB = 19
 """Download sizes printed by ``slicer_extension/measure_download.py`` on Linux."""
 TORCH_MB = "200 MB for the CPU, up to 3 GB with CUDA"
 

@@ -1,17 +1,17 @@
-"""Fake engines, and an empty cache folder."""
+"""An empty cache folder, a small network and images for it."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
 
-from napari_flomo.segmentation.engines import ENGINES, EngineRunner, runner, timing
+from napari_flomo.segmentation.engines import ModelSource
 
 sys.path.insert(0, str(Path(__file__).parent))
-from engine_fakes import CLOCK, CPU, SIZE, Fake, Small
+from engine_fakes import SIZE, Small
 
 
 @pytest.fixture(autouse=True)
@@ -28,47 +28,10 @@ def network(card):
 
 
 @pytest.fixture
+def source(card, network):
+    return ModelSource(card, network=network)
+
+
+@pytest.fixture
 def images():
-    return torch.rand((5, 1, *SIZE), generator=torch.Generator().manual_seed(1))
-
-
-@pytest.fixture
-def make(card, network):
-    def make_runner(asked, weights="0" * 64):
-        return EngineRunner(network, card, SIZE, device=CPU, asked=asked, weights=weights)
-
-    return make_runner
-
-
-@pytest.fixture
-def fakes(monkeypatch, network):
-    """Put fake engines in the place of real ones; returns all that are made, by name."""
-    for module in (timing, runner):
-        monkeypatch.setattr(module, "perf_counter", CLOCK)
-
-    def put(**changes):
-        def right(images):
-            return network(images).logits
-
-        makers = {name: lambda n=name: Fake(n, right) for name in ("eager", "fast")} | changes
-        made = {name: [] for name in makers}
-
-        def make_engine(name, *_, graph=None, **__):
-            engine = makers[name]()
-            engine.graph = graph
-            made[name].append(engine)
-            return engine
-
-        monkeypatch.setattr(runner, "make_engine", make_engine)
-        monkeypatch.setattr(
-            runner,
-            "candidates",
-            lambda asked, _: (
-                [ENGINES[name] for name in makers]
-                if asked in ("auto", "fastest")
-                else [ENGINES[asked]]
-            ),
-        )
-        return made
-
-    return put
+    return np.random.default_rng(1).random((5, 1, *SIZE), np.float32)

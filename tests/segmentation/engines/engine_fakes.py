@@ -1,25 +1,33 @@
-"""Fake networks and engines, with a fake clock."""
+"""A small network, and fake engines."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_flomo.networks import Output
+from napari_flomo import networks
 from napari_flomo.segmentation.engines import ENGINES, unavailable_reason
+from napari_flomo.segmentation.engines.pytorch import TorchEngine
+from napari_flomo.segmentation.output import Output
 
-CPU = torch.device("cpu")
 SIZE = (32, 32)
 
 
 def need(engine: str) -> None:
     """Skip the test if an engine cannot run here."""
-    reason = unavailable_reason(ENGINES[engine], CPU)
+    reason = unavailable_reason(ENGINES[engine], "cpu")
     if reason is not None:
         pytest.skip(reason)
+
+
+def truth_of(network: nn.Module, images: NDArray[np.float32], *, maps: bool = False) -> Output:
+    """Return the output of a network in PyTorch."""
+    return TorchEngine(ENGINES["eager"], network, "cpu")(images, maps=maps)
 
 
 class Small(nn.Module):
@@ -30,63 +38,24 @@ class Small(nn.Module):
         torch.manual_seed(0)
         self.layer = nn.Conv2d(1, classes, 3, padding=1)
 
-    def forward(self, images: Tensor) -> Output:
+    def forward(self, images: Tensor) -> networks.Output:
         logits = 3 * self.layer(images)
-        return Output(logits, maps={"stage4.entropy": logits.mean(1, keepdim=True).sigmoid()})
-
-
-class Clock:
-    """A clock that only engines advance."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        self.now += 1e-6
-        return self.now
-
-
-CLOCK = Clock()
+        maps = {"stage4.entropy": logits.mean(1, keepdim=True).sigmoid()}
+        return networks.Output(logits, maps=maps)
 
 
 class Fake:
-    """An engine made of a function from images to logits, that notes what it was given."""
+    """An engine made of a function from images to logits, that notes its batches."""
+
+    batch, threads = None, 1
 
     def __init__(
-        self,
-        name: str,
-        run: Callable[[Tensor], Tensor],
-        *,
-        delay: float = 0.0,
-        batch: int | None = None,
+        self, name: str, run: Callable[[NDArray[np.float32]], NDArray[np.float32]]
     ) -> None:
-        self.kind = ENGINES[name]
-        self.batch, self.threads = batch, 1
-        self.run, self.delay = run, delay
+        self.kind, self.run = ENGINES[name], run
         self.batches: list[int] = []
 
-    def __call__(self, images: Tensor, *, maps: bool = False) -> Output:
-        if maps and not self.kind.maps:
-            raise AssertionError("was asked for maps that it does not have")
+    def __call__(self, images: NDArray[np.float32], *, maps: bool = False) -> Output:
+        assert self.kind.maps or not maps
         self.batches.append(len(images))
-        CLOCK.now += self.delay * len(images)
-        found = {"stage4.entropy": images} if maps else {}
-        return Output(self.run(images), maps=found)
-
-
-def slow_and_quick(network: nn.Module) -> dict[str, Callable[[], Fake]]:
-    """OpenVINO is the fastest and slow to start; ONNX Runtime is wrong."""
-
-    def right(images: Tensor) -> Tensor:
-        return network(images).logits
-
-    def slow_start(engine: Fake) -> Fake:
-        CLOCK.now += 0.1
-        return engine
-
-    return {
-        "eager": lambda: Fake("eager", right, delay=0.008),
-        "fast": lambda: Fake("fast", right, delay=0.006),
-        "openvino": lambda: slow_start(Fake("openvino", right, delay=0.001, batch=2)),
-        "onnxruntime": lambda: Fake("onnxruntime", torch.neg),
-    }
+        return Output(self.run(images))

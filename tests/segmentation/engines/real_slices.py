@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import nn
 
 from napari_flomo.models import IntensityRule, ModelCard, Preprocessing
 from napari_flomo.networks import build
@@ -31,19 +33,19 @@ COLOURS = ("fm-bff-net",)
 """Networks that are tried on images of three channels."""
 
 
-def pictures(name: str, repository: Path) -> Tensor:
+def pictures(name: str, repository: Path) -> NDArray[np.float32]:
     """Return slices of the sample, ``(slices, channels, rows, columns)``, as a network gets them.
 
     Some networks get other slices and squares as colours.
     """
     volume = read(repository / "docs" / "samples" / "sunnybrook_ed.nii.gz")
     images, _ = prepare(volume.data, volume.in_plane_spacing, STEPS, SLICES)
-    return torch.cat([images, images.flip(0), images.square()], 1) if name in COLOURS else images
+    return np.concatenate([images, images[::-1], images**2], 1) if name in COLOURS else images
 
 
 def network_with_statistics(
-    card: ModelCard, images: Tensor, name: str, **arguments: Any
-) -> tuple[nn.Module, Tensor]:
+    card: ModelCard, images: NDArray[np.float32], name: str, **arguments: Any
+) -> tuple[nn.Module, NDArray[np.float32]]:
     """Return a network with batch statistics of some images, and its logits for them.
 
     With initial statistics the output is nearly constant, so all engines would agree.
@@ -67,13 +69,15 @@ def network_with_statistics(
             norm.momentum = None  # a plain mean
         with torch.inference_mode():
             like = example(images.shape[1], (SIDE, SIDE), len(images))
-            network.train()(torch.cat([images, like]))  # the images of a check, too
+            network.train()(
+                torch.from_numpy(np.concatenate([images, like]))
+            )  # the images of a check, too
             for norm in norms:
                 # A small variance would amplify the next image too much.
                 norm.running_var.clamp_(min=float(norm.running_var.mean()) / 10)
-            return network.eval(), network(images).logits
+            return network.eval(), network.eval()(torch.from_numpy(images)).logits.numpy()
 
 
-def with_temperature(card: ModelCard, logits: Tensor) -> ModelCard:
+def with_temperature(card: ModelCard, logits: NDArray[np.float32]) -> ModelCard:
     """Return the card with a temperature at which these logits give clear labels."""
     return replace(card, preprocessing=STEPS, temperature=max(0.01, float(logits.std()) / 4))

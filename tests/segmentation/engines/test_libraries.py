@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
-from engine_fakes import CPU, Small, need
+from engine_fakes import Small, need, truth_of
 from real_slices import SIDE, network_with_statistics, pictures, with_temperature
 
-from napari_flomo.networks import Output
-from napari_flomo.segmentation import Segmenter
-from napari_flomo.segmentation.engines import make_engine
+from napari_flomo.segmentation.engines import ModelSource, make_engine
 from napari_flomo.segmentation.engines.agreement import check_agreement
-from napari_flomo.segmentation.prediction import as_probabilities
+from napari_flomo.segmentation.output import Output, as_probabilities
 
 ARGUMENTS = {"dynunet": {"filters": (8, 16, 16)}}
 QUICK = [
     *(("openvino", name) for name in ("dynunet", "flomo-b0", "flomo-b1", "fias")),
     *(("onnxruntime", name) for name in ("dynunet", "fias")),
-    *(("fast", name) for name in ("flomo-b1", "flomo-b2")),
 ]
 SLOW = [
     *(("openvino", name) for name in ("flomo-b2", "madgnet-resnet50", "fm-bff-net")),
@@ -42,57 +39,18 @@ def test_agrees_with_the_network(engine, name, card, repository, networks):
     need(engine)
     images = pictures(name, repository)
     if name == "tiny":
-        networks[name] = (network := Small(3).eval()), network(images).logits
+        network = Small(3).eval()
+        networks[name] = network, truth_of(network, images).logits
     elif name not in networks:
         networks[name] = network_with_statistics(card, images, name, **ARGUMENTS.get(name, {}))
     network, logits = networks[name]
-    sure = with_temperature(card, logits)
-    options = {"channels": images.shape[1], "size": (SIDE, SIDE), "device": CPU}
-    made = make_engine(engine, network, **options)
+    sure = replace(with_temperature(card, logits), in_channels=images.shape[1], input_kind="photo")
+    made = make_engine(engine, ModelSource(sure, network=network), (SIDE, SIDE))
     assert made.threads == torch.get_num_threads()
-    before = [parameter.requires_grad for parameter in network.parameters()]
-    with torch.inference_mode():
-        truth = network(images)
-        assert as_probabilities(truth.logits, sure).argmax(1).unique().numel() > 1
-        found = made(images, maps=made.kind.maps)
-        assert found.maps.keys() == (truth.maps.keys() if made.kind.maps else set())
-        check_agreement(made.kind, found, truth, sure)
-        check_agreement(made.kind, made(images[:1]), Output(truth.logits[:1]), sure)
-    assert [parameter.requires_grad for parameter in network.parameters()] == before
-    if name == "dynunet":  # made again from the cached graph
-        again = make_engine(engine, network, **options, graph=made.dump())
-        check_agreement(made.kind, again(images), Output(truth.logits), sure)
-
-
-@pytest.mark.parametrize("content", ["rubbish", "another network"])
-def test_wrong_cached_graph_is_replaced(content, home, card, make_heart):
-    """Whatever the library does with it, the result is that of the plain network."""
-    need("openvino")
-    network, heart = Small(3).eval(), make_heart(slices=2, size=32)
-    plain = Segmenter(network, card, "cpu").segment(heart)
-
-    def segment():
-        made = Segmenter(network, card, "cpu", engine="openvino")
-        made._weights = "0" * 64
-        return made.segment(heart)
-
-    segment()
-    (record,) = (home / "engines").glob("*.json")
-    (graph,) = (home / "engines").glob("*.graph")
-    wrong = b"rubbish"
-    if content == "another network":
-        other = Small(3).eval()
-        with torch.no_grad():
-            other.layer.weight.neg_()
-        wrong = make_engine("openvino", other, channels=1, size=(32, 32), device=CPU).dump()
-    graph.write_bytes(wrong)
-    kept = json.loads(record.read_text())
-    kept["graphs"]["openvino"] = hashlib.sha256(wrong).hexdigest()
-    record.write_text(json.dumps(kept))
-    result = segment()
-    assert (result.labels.data == plain.labels.data).all()
-    assert result.manifest["engine"]["name"] == "openvino"
-    assert graph.read_bytes() != wrong
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert len(np.unique(as_probabilities(logits, sure).argmax(1))) > 1
+    check_agreement(made.kind, made(images), Output(logits), sure)
+    check_agreement(made.kind, made(images[:1]), Output(logits[:1]), sure)
 
 
 LISTENER = """
@@ -137,13 +95,13 @@ def test_number_of_streams():
     assert [_streams((side, side), 64) for side in (256, 352, 512, 2048)] == [4, 2, 1, 1]
 
 
-def test_number_of_threads():
+def test_number_of_threads(source):
     """Several processes on one computer must share it."""
     need("openvino")
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        made = make_engine("openvino", Small(3).eval(), channels=1, size=(32, 48), device=CPU)
+        made = make_engine("openvino", source, (32, 48))
     finally:
         torch.set_num_threads(before)
     (compiled,) = made._compiled

@@ -4,43 +4,42 @@ from __future__ import annotations
 
 import pytest
 import torch
-from engine_fakes import CPU, SIZE, Small
-from torch import nn
+from engine_fakes import SIZE, Small
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.segmentation import Segmenter
 from napari_flomo.segmentation.engines import (
     CHOICES,
     ENGINES,
-    candidates,
     chosen_engine,
     make_engine,
     registry,
     unavailable_reason,
 )
 
+CPU = "cpu"
 
-def test_environment_overrides_auto(monkeypatch):
+
+def test_environment_overrides_auto(monkeypatch, source):
     monkeypatch.setenv("FLOMO_ENGINE", "eager")
     assert chosen_engine("auto", CPU) == "eager"
-    assert chosen_engine("fast", CPU) == "fast"  # a name always means that one
+    assert chosen_engine("openvino", CPU) == "openvino"  # a name always means that one
     monkeypatch.setenv("FLOMO_ENGINE", "warp")
     with pytest.raises(FlomoError, match="no engine 'warp'; choose among auto, fastest, eager"):
         chosen_engine("auto", CPU)
     with pytest.raises(FlomoError, match="no engine 'warp'"):
-        make_engine("warp", nn.Identity(), channels=1, size=SIZE, device=CPU)
+        make_engine("warp", source, SIZE)
     assert set(ENGINES) < set(CHOICES)
 
 
 def test_missing_package(monkeypatch, card):
     monkeypatch.setattr(registry, "is_installed", lambda module: module != "openvino")
-    with pytest.raises(FlomoError, match=r"needs openvino.*pip install 'napari-flomo\[fast\]'"):
+    with pytest.raises(FlomoError, match=r"needs openvino.*pip install openvino"):
         Segmenter(Small(3), card, "cpu", engine="openvino")
-    assert "openvino" not in [kind.name for kind in candidates("auto", CPU)]
 
 
 def test_wrong_device_for_an_engine():
-    gpu = torch.device("cuda")
+    gpu = "cuda"
     assert "computes on the CPU, not on cuda" in str(unavailable_reason(ENGINES["openvino"], gpu))
     assert "an NVIDIA GPU, not on cpu" in str(unavailable_reason(ENGINES["fp16"], CPU))
 
@@ -58,7 +57,6 @@ def test_bfloat16_support(monkeypatch, flags, can):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags, raising=False)
     assert registry.computes_in_bfloat16(CPU) is can
     assert (unavailable_reason(ENGINES["bf16"], CPU) is None) is can
-    assert ("bf16" in [kind.name for kind in candidates("fastest", CPU)]) is can
 
 
 def test_unknown_bfloat16_support(monkeypatch):
@@ -69,16 +67,13 @@ def test_unknown_bfloat16_support(monkeypatch):
     assert not registry.computes_in_bfloat16(CPU)
     monkeypatch.delattr(torch.cpu, "get_capabilities")
     assert not registry.computes_in_bfloat16(CPU)
-    assert not registry.computes_in_bfloat16(torch.device("mps"))
+    assert not registry.computes_in_bfloat16("mps")
 
 
-def test_candidates(monkeypatch):
-    monkeypatch.setattr(registry, "unavailable_reason", lambda kind, device: None)
-    names = [kind.name for kind in candidates("auto", CPU)]
-    assert names == ["eager", "fast", "openvino", "onnxruntime"]
-    assert {"openvino-bf16", "bf16"} <= {kind.name for kind in candidates("fastest", CPU)}
-    assert "compile" not in [kind.name for kind in candidates("fastest", CPU)]
-    assert [kind.name for kind in candidates("compile", CPU)] == ["compile"]
+def test_pytorch_is_missing(monkeypatch):
+    monkeypatch.setattr(registry, "has_torch", lambda: False)
+    for name in ("eager", "compile", "bf16", "openvino-bf16"):
+        assert "napari-flomo[torch]" in str(unavailable_reason(ENGINES[name], CPU))
 
 
 def test_compile_needs_a_compiler(monkeypatch):

@@ -213,7 +213,7 @@ def corrected_frame(
     turned, seen = turn.volume(image), turn.slices(slices, image.n_slices)
     prepared, plan = prepare(with_channels(turned, card), turned.in_plane_spacing, whole)
     drawn = turn.array(labels.data)[seen]
-    truth = prepare_labels(map_codes(drawn, table), plan).numpy()
+    truth = prepare_labels(map_codes(drawn, table), plan)
     pixels = to_uint8(prepared)
     case = Case(f"{record_id}-{frame:03}", group, "", Path(), Path())
     volume = PreparedVolume(case, pixels[seen], truth, label_centre(truth), fingerprint)

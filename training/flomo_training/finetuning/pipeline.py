@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,6 +19,9 @@ from napari_flomo.corrections import CorrectionStore
 from napari_flomo.jobs import FinetuneConfig
 from napari_flomo.models import install_candidate, load_card
 from napari_flomo.progress import Progress, ProgressCallback, no_progress
+from napari_flomo.segmentation import write_graph
+
+_LOG = logging.getLogger(__name__)
 
 GATE = "gate"
 """Folder of the gate's report, in the folder of a candidate."""
@@ -85,6 +89,8 @@ def learn(
     report_progress = progress or no_progress
     report_progress(Progress(message="Calibrating"))
     recalibrate(tuned.folder, CorrectionStore.open(store), tuned.folds, config.device, cancelled)
+    report_progress(Progress(message="Writing the graph"))
+    add_graph(tuned.folder)
     tuned = replace(tuned, card=load_card(tuned.folder))
     report = run_gate(
         parent=config.base,
@@ -98,6 +104,14 @@ def learn(
         cancelled=cancelled,
     )
     return FinetuneResult(parent, tuned, install_candidate(tuned.folder), report)
+
+
+def add_graph(folder: Path) -> None:
+    """Add a graph to a model, for running it without PyTorch; not every network can have one."""
+    try:
+        write_graph(folder)
+    except Exception as error:  # the model works without it
+        _LOG.info("the candidate has no graph: %r", error)
 
 
 def check_readiness(config: FinetuneConfig) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from flomo_training.cases import PreparedVolume
 from flomo_training.finetuning.callbacks import RunProgress
 from flomo_training.finetuning.candidate import Facts, write_candidate
@@ -135,7 +137,7 @@ def finetune(
         "settings": encode(settings),
     }
     _begin(out, resume, inputs, card)
-    device = choose_device(config.device)
+    device = torch.device(choose_device(config.device))
     parts = folds(corrected, settings) or [frozenset()]
     report(Progress(message="Evaluating the model in use"))
     parent = patient_dice(

@@ -141,7 +141,7 @@ def run_gate(
         images=tuple(_change(p, one, files) for p, those in compared.items() for one in those),
         left_out=tuple(log.sentences),
         rules=rules,
-        device=str(before.device),
+        device=before.device,
         versions=_versions(),
         date=datetime.now(UTC).date().isoformat(),
     )

@@ -99,10 +99,10 @@ def collect_pixels(
     chosen, reference = turn.slices(chosen, volume.n_slices), turn.array(reference)
     spacing = seen.in_plane_spacing
     images, plan = prepare(with_channels(seen, card), spacing, card.preprocessing, chosen)
-    classes = prepare_labels(codes_to_classes(reference[chosen], card, name), plan).numpy()
+    classes = prepare_labels(codes_to_classes(reference[chosen], card, name), plan)
     logits = []
     with torch.inference_mode():
-        for image in images.split(2):
+        for image in torch.from_numpy(images).split(2):
             batch = image.to(segmenter.device, memory_format=torch.channels_last)
             logits.append(segmenter.network(batch).logits.float().cpu())
     values = torch.cat(logits)

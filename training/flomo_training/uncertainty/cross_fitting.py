@@ -75,10 +75,10 @@ def measure_fold(
     return FoldMeasurement(before, after, fits, whole, vector)
 
 
-def at_temperature(segmenter: Segmenter, temperature: float, engine: str = "eager") -> Segmenter:
+def at_temperature(segmenter: Segmenter, temperature: float) -> Segmenter:
     """Return a segmenter with the same network and another temperature."""
     card = replace(segmenter.card, temperature=temperature)
-    return Segmenter(segmenter.network, card, segmenter.device, engine)
+    return segmenter.with_card(card)
 
 
 def compare_scalings(

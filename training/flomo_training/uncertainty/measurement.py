@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from flomo_training.cases import Case, read_case
@@ -111,13 +110,12 @@ def _record(
     assert scores is not None
     truth = classes[index]
     probabilities = np.ascontiguousarray(result.probabilities.data[:, index])
-    tensor = torch.from_numpy(probabilities)[None]
-    confidence = label_confidence(tensor, card)[0]
+    confidence = label_confidence(probabilities[None], card)[0]
     raw = _class_of(probabilities, card)
     codes = np.array([label.code for label in card.labels], np.uint8)
     wrong = result.labels.data[index] != codes[truth]
     brier = _squared_distance(probabilities, truth, card)
-    plausible = structure_probability(tensor, card)[0] >= PLAUSIBLE
+    plausible = structure_probability(probabilities[None], card)[0] >= PLAUSIBLE
     maps = {name: one.data[index] for name, one in result.uncertainty.items()}
     geometry = result.labels.geometry
     area = geometry.spacing[0] * geometry.spacing[1]

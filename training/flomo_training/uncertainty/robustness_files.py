@@ -34,7 +34,6 @@ def measure_missing(
     segmenter: Segmenter,
     temperatures: Mapping[str, float],
     *,
-    engine: str = "eager",
     progress: ProgressCallback | None = None,
 ) -> None:
     """Measure the volumes of one frame that have no file yet.
@@ -49,7 +48,7 @@ def measure_missing(
         if read_results_of(folder, case, segmenter.card, temperature) is not None:
             continue
         if temperature not in at:
-            at[temperature] = at_temperature(segmenter, temperature, engine)
+            at[temperature] = at_temperature(segmenter, temperature)
         rows = measure_degradations(case, at[temperature])
         content = provenance_of(segmenter.card, temperature) | {
             "rows": [asdict(row) for row in rows]

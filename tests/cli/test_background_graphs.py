@@ -1,4 +1,4 @@
-"""A worker searches for a faster engine while it is idle."""
+"""A worker makes the graphs that models lack while it is idle."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Blocked:
 @pytest.fixture
 def search(monkeypatch: pytest.MonkeyPatch) -> Iterator[Blocked]:
     blocked = Blocked()
-    monkeypatch.setattr(tasks, "find_fastest_engine", blocked)
+    monkeypatch.setattr(tasks, "prepare_graphs", blocked)
     # The thread's priority cannot be raised again, and here it is not the worker's own.
     monkeypatch.setattr(worker_main.os, "setpriority", lambda *_: None, raising=False)
     yield blocked
@@ -62,9 +62,9 @@ def test_failing_search(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise RuntimeError("no luck")
 
-    monkeypatch.setattr(tasks, "find_fastest_engine", fail)
+    monkeypatch.setattr(tasks, "prepare_graphs", fail)
     monkeypatch.setattr(worker_main.os, "setpriority", lambda *_: None, raising=False)
-    worker_main._find_fastest_engine()
+    worker_main._prepare_graphs()
 
 
 def test_search_is_for_the_last_model(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
@@ -73,10 +73,10 @@ def test_search_is_for_the_last_model(monkeypatch: pytest.MonkeyPatch, model: Pa
     def note(self: Segmenter) -> None:
         asked.append(self)
 
-    monkeypatch.setattr(Segmenter, "find_fastest_engine", note)
+    monkeypatch.setattr(Segmenter, "prepare_graphs", note)
     models = tasks.WarmModels()
-    models.find_fastest_engine()
+    models.prepare_graphs()
     assert asked == []
     segmenter = models.get(model, "cpu")
-    models.find_fastest_engine()
+    models.prepare_graphs()
     assert asked == [segmenter]
