@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -385,7 +386,8 @@ class ModelCard:
 def read_card(path: Path) -> ModelCard:
     """Read a ``card.json`` whose weights are saved; raise if it is missing or invalid."""
     try:
-        card = ModelCard.from_dict(read_json(path))
+        known = path.stat()
+        card = _decoded(path, (known.st_ino, known.st_mtime_ns, known.st_size))
         _require(bool(card.sha256), "the key 'sha256' is missing or empty")
     except FileNotFoundError as error:
         raise FlomoError(f"The model card {path} is missing; get the model again.") from error
@@ -396,6 +398,12 @@ def read_card(path: Path) -> ModelCard:
             f"The model card {path} is not valid: {fault}; get the model again or fix the card."
         ) from fault
     return card
+
+
+@lru_cache(maxsize=32)
+def _decoded(path: Path, _version: tuple[int, int, int]) -> ModelCard:
+    """Return the content of a file that did not change: panels ask at every change of layers."""
+    return ModelCard.from_dict(read_json(path))
 
 
 def card_text(card: ModelCard) -> str:

@@ -71,7 +71,7 @@ class Presenter(ReviewPresenter):
         super().__init__(session, viewer)
         self._preferences = preferences
         self._retries: WeakKeyDictionary[Run, Callable[[], object]] = WeakKeyDictionary()
-        self.unsaved = UnsavedEdits(session, viewer, self._show_and_select)
+        self.unsaved = UnsavedEdits(session, viewer, self._show_labels)
         self.removed = RemovedLabels(session, viewer, self._show_and_select)
         self._wanted: dict[str, str] = {}  # the map that was requested last, by image
         self._focus: WeakKeyDictionary[Run, object] = WeakKeyDictionary()  # at the click

@@ -97,10 +97,15 @@ class Restoring:
     def _choose(self, restored: Restored, image: OpenImage | None) -> None:
         if image is not None and image in self._session.images and image.autosave is None:
             self.key = image.key
+            self._then(partial(self._put, restored))
         else:
-            name = self.work.journal.name or unsaved_messages.RESTORED_IMAGE
-            self.key = self._viewer.add_image(restored.found.image, name)
-            self._added = True
+            self._viewer.prepare_image(restored.found.image)
+            self._then(partial(self._add, restored))
+
+    def _add(self, restored: Restored) -> None:
+        name = self.work.journal.name or unsaved_messages.RESTORED_IMAGE
+        self.key = self._viewer.add_image(restored.found.image, name)
+        self._added = True
         self._then(partial(self._put, restored))
 
     def _put(self, restored: Restored) -> None:
@@ -112,6 +117,11 @@ class Restoring:
     def _show(self, restored: Restored) -> None:
         assert self.key is not None
         self._show_labels(self.key)
+        self._then(partial(self._select, restored))
+
+    def _select(self, restored: Restored) -> None:
+        assert self.key is not None
+        self._viewer.select_labels(self.key)
         self._then(partial(self._announce, restored))
 
     def _announce(self, restored: Restored) -> None:

@@ -55,6 +55,9 @@ class ViewerAdapter(Protocol):
     def go_to(self, key: str, index: SliceIndex) -> None:
         """Show a slice of an image."""
 
+    def prepare_image(self, volume: Volume) -> None:
+        """Do what shortens a call of `add_image` in a later turn."""
+
     def add_image(self, volume: Volume, name: str) -> str:
         """Show a new image, open it in the session and return its key."""
 

@@ -148,6 +148,9 @@ class SceneAdapter:
         """Show a slice in all views."""
         slice_views.jump(self._image(key).nodes, index)
 
+    def prepare_image(self, volume: Volume) -> None:
+        """Do nothing; Slicer adds an image quickly."""
+
     def add_image(self, volume: Volume, name: str) -> str:
         """Add an image to the scene, choose it and return its key."""
         scene_image = self._images.open(scene_io.add_image(volume, name))
