@@ -43,6 +43,12 @@ def read_json(path: Path) -> Any:
         raise SchemaError(f"it is not JSON ({error})") from error
 
 
+def require(condition: bool, message: str) -> None:
+    """Raise a `SchemaError` with this message unless the condition holds."""
+    if not condition:
+        raise SchemaError(message)
+
+
 def decode(kind: type[T], value: Any, key: str = "") -> T:
     """Convert parsed JSON to a dataclass.
 

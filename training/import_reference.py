@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.models.card import IntensityRule, Label, ModelCard, Preprocessing
+from napari_flomo.models import IntensityRule, Label, ModelCard, Preprocessing
 from napari_flomo.models.loading import build_network, save_model
 
 WIDTHS = {16: "flomo-b0", 32: "flomo-b1", 64: "flomo-b2"}

@@ -9,12 +9,9 @@ from __future__ import annotations
 from napari_flomo.models.card import (
     CARD_FILE,
     GRAPH_FILE,
-    TISSUE,
     WEIGHTS_FILE,
-    Concept,
     Graph,
     IntensityRule,
-    Label,
     ModelCard,
     Preprocessing,
     card_text,
@@ -28,6 +25,7 @@ from napari_flomo.models.family import (
     in_use,
 )
 from napari_flomo.models.index import available
+from napari_flomo.models.label import TISSUE, Concept, Label
 from napari_flomo.models.listing import ModelState, info, list_models
 from napari_flomo.models.loading import build_network, save_model
 from napari_flomo.models.pinned import PinnedFile, download_pinned_file

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from napari_flomo.errors import FlomoError, reason_of
+from napari_flomo.models.label import Label
 from napari_flomo.models.signature import Signature
-from napari_flomo.schema import SchemaError, decode, encode, read_json
+from napari_flomo.schema import SchemaError, decode, encode, read_json, require
 
 CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -35,68 +36,10 @@ LATER_FIELDS: Mapping[str, Any] = {
 }
 """Fields added after the first cards, and the value that does not change the hash of a card."""
 
-LARGEST_CODE = 255
 MOST_NEIGHBOURS = 8
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NUMBERS = re.compile(r"\[\n([-+.,\deE\s]+?)\n\s*\]")
-
-
-@dataclass(frozen=True)
-class Concept:
-    """A coded term of SNOMED CT.
-
-    Parameters
-    ----------
-    code, meaning
-        SNOMED CT identifier and its term, for example "87878005" and "Left ventricle".
-    """
-
-    code: str
-    meaning: str
-
-
-STRUCTURE = Concept("123037004", "Anatomical Structure")
-TISSUE = Concept("85756007", "Tissue")
-
-
-@dataclass(frozen=True)
-class Label:
-    """One class of the network.
-
-    Parameters
-    ----------
-    code
-        Value of its voxels in the label image, 0 to 255; 0 is the background.
-    name
-        Name for display.
-    colour
-        ``"#rrggbb"``, for display.
-    snomed
-        The structure in SNOMED CT, if there is a matching term.
-    """
-
-    code: int
-    name: str
-    colour: str
-    snomed: Concept | None = None
-
-    def __post_init__(self) -> None:
-        _require(0 <= self.code <= LARGEST_CODE, f"'code' must be 0 to 255, not {self.code}")
-        _require(bool(self.name), "'name' of a label must not be empty")
-        _require(
-            _COLOUR.fullmatch(self.colour) is not None,
-            f"'colour' must look like \"#1f77b4\", not {self.colour!r}",
-        )
-
-    @property
-    def terms(self) -> tuple[Concept, Concept]:
-        """Category and type of the structure in SNOMED CT, for DICOM and 3D Slicer.
-
-        A label without a SNOMED CT term is a tissue, the least specific category.
-        """
-        return (TISSUE, TISSUE) if self.snomed is None else (STRUCTURE, self.snomed)
 
 
 @dataclass(frozen=True)
@@ -115,11 +58,11 @@ class Graph:
     size: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             _SHA256.fullmatch(self.sha256) is not None,
             "'sha256' of the graph must be 64 hexadecimal digits in lower case",
         )
-        _require(len(self.size) == 2, f"'size' of the graph must be rows and columns: {self.size}")
+        require(len(self.size) == 2, f"'size' of the graph must be rows and columns: {self.size}")
 
 
 @dataclass(frozen=True)
@@ -142,7 +85,7 @@ class IntensityRule:
     per: Literal["volume"] = "volume"
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             0 <= self.low < self.high <= 100,
             f"'low' and 'high' must be percentiles in ascending order, not {self.low:g} and "
             f"{self.high:g}",
@@ -177,21 +120,21 @@ class Preprocessing:
     neighbours: int = 0
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             self.pixel_mm is None or 0.01 <= self.pixel_mm <= 100,
             f"'pixel_mm' must be null or 0.01 to 100, not {self.pixel_mm}",
         )
         for key in ("crop", "size"):
             value = getattr(self, key)
-            _require(
+            require(
                 value is None or 16 <= value <= 4096,
                 f"'{key}' must be null or 16 to 4096 pixels, not {value}",
             )
-        _require(
+        require(
             self.size is None or self.pixel_mm is None,
             "'size' and 'pixel_mm' exclude each other; set one of them to null",
         )
-        _require(
+        require(
             0 <= self.neighbours <= MOST_NEIGHBOURS,
             f"'neighbours' must be 0 to {MOST_NEIGHBOURS} slices, not {self.neighbours}",
         )
@@ -296,26 +239,26 @@ class ModelCard:
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             _NAME.fullmatch(self.name) is not None,
             f"'name' must consist of letters, digits, '.', '-' and '_', not {self.name!r}",
         )
-        _require(1 <= self.in_channels <= 64, f"'in_channels' must be 1 to 64: {self.in_channels}")
+        require(1 <= self.in_channels <= 64, f"'in_channels' must be 1 to 64: {self.in_channels}")
         seen = 1 + 2 * self.preprocessing.neighbours
-        _require(
+        require(
             seen == 1 or (self.input_kind == "stack" and self.in_channels == seen),
             f"with 'preprocessing.neighbours' {self.preprocessing.neighbours} the network gets "
             f"{seen} slices of a greyscale stack: 'in_channels' must be {seen} and 'input_kind' "
             '"stack"',
         )
-        _require(len(self.labels) >= 2, "'labels' must hold the background and a structure")
-        _require(self.labels[0].code == 0, "'labels' must begin with the background, code 0")
+        require(len(self.labels) >= 2, "'labels' must hold the background and a structure")
+        require(self.labels[0].code == 0, "'labels' must begin with the background, code 0")
         for key in ("code", "name"):
             values = [getattr(label, key) for label in self.labels]
-            _require(len(set(values)) == len(values), f"'labels' must not repeat a {key}: {values}")
-        _require(0.01 <= self.temperature <= 100, "'temperature' must be 0.01 to 100")
-        _require(0 < self.threshold < 1, "'threshold' must lie between 0 and 1")
-        _require(
+            require(len(set(values)) == len(values), f"'labels' must not repeat a {key}: {values}")
+        require(0.01 <= self.temperature <= 100, "'temperature' must be 0.01 to 100")
+        require(0 < self.threshold < 1, "'threshold' must lie between 0 and 1")
+        require(
             not self.sha256 or _SHA256.fullmatch(self.sha256) is not None,
             "'sha256' must be 64 hexadecimal digits in lower case",
         )
@@ -379,7 +322,7 @@ class ModelCard:
         schema = content.get("schema", SCHEMA) if isinstance(content, Mapping) else SCHEMA
         if isinstance(schema, int) and schema > SCHEMA:
             raise SchemaError(f"it has the newer layout {schema}, so update napari-flomo first")
-        _require(schema == SCHEMA, f"'schema' must be {SCHEMA}, not {schema!r}")
+        require(schema == SCHEMA, f"'schema' must be {SCHEMA}, not {schema!r}")
         return decode(cls, content)
 
 
@@ -388,7 +331,7 @@ def read_card(path: Path) -> ModelCard:
     try:
         known = path.stat()
         card = _decoded(path, (known.st_ino, known.st_mtime_ns, known.st_size))
-        _require(bool(card.sha256), "the key 'sha256' is missing or empty")
+        require(bool(card.sha256), "the key 'sha256' is missing or empty")
     except FileNotFoundError as error:
         raise FlomoError(f"The model card {path} is missing; get the model again.") from error
     except OSError as error:
@@ -410,11 +353,6 @@ def card_text(card: ModelCard) -> str:
     """Return the content of ``card.json``; lists of numbers are on one line."""
     text = json.dumps(card.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
     return _NUMBERS.sub(lambda match: f"[{' '.join(match[1].split())}]", text) + "\n"
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise SchemaError(message)
 
 
 def _without_unused(content: Mapping[str, Any]) -> dict[str, Any]:

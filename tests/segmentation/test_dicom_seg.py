@@ -18,7 +18,7 @@ from pydicom.uid import generate_uid
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import write_all
-from napari_flomo.models.card import Concept
+from napari_flomo.models import Concept
 from napari_flomo.segmentation import dicom_seg, dicom_seg_files
 from napari_flomo.segmentation.dicom_seg import check_usable
 from napari_flomo.volumes import Geometry, Volume, find_series, read, write
