@@ -16,7 +16,7 @@ from pathlib import Path
 from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.files import PathLike, acquire_lock, atomic_folder
 from napari_flomo.models import cache, loading
-from napari_flomo.models.card import CARD_FILE, ModelCard, read_card
+from napari_flomo.models.card import CARD_FILE, GRAPH_FILE, ModelCard, read_card
 from napari_flomo.models.index import available, read_index
 from napari_flomo.models.promotion_file import promoted_for, tuned_folder
 
@@ -175,7 +175,8 @@ def _sha256_of(folder: Path) -> str | None:
 
 def _copy(source: Path, target: Path) -> None:
     for name in read_card(source / CARD_FILE).files:
-        shutil.copyfile(source / name, target / name)
+        if name != GRAPH_FILE or (source / name).is_file():  # without it PyTorch is used
+            shutil.copyfile(source / name, target / name)
     if (source / GATE_FOLDER).is_dir():
         (target / GATE_FOLDER).mkdir()
         for path in sorted((source / GATE_FOLDER).iterdir()):

@@ -161,11 +161,13 @@ def test_the_script_measures(repository, make_volume, tmp_path):
 
     write(make_volume(slices=2, rows=40, columns=40, spacing=(1.5, 1.5, 8.0)), tmp_path / "i.nii")
     script = repository / "training" / "benchmarks" / "speed.py"
-    options = "--threads 1 --runs 1 --only networks,help --networks flomo-b0 --engines eager,fast"
+    options = (
+        "--threads 1 --runs 1 --only networks,help --networks flomo-b0 --engines eager,openvino"
+    )
     command = [sys.executable, str(script), str(tmp_path / "i.nii"), *options.split()]
     subprocess.run([*command, "-o", str(tmp_path / "speed.md")], check=True, timeout=250)
     measured = json.loads((tmp_path / "speed.json").read_text())
-    assert [row["engine"] for row in measured["rows"]] == ["eager", "fast"]
+    assert [row["engine"] for row in measured["rows"]] == ["eager", "openvino"]
     assert all(len(row["slice_ms"]) == 3 and not row["reason"] for row in measured["rows"])
     assert measured["rows"][1]["same"] > 0.999
     assert measured["rows"][0]["multiply_adds"] > 1e9

@@ -16,7 +16,7 @@ from napari_flomo.models import load_card
 from napari_flomo.networks import Output
 from napari_flomo.segmentation.engines import ENGINES, ModelSource, make_engine
 
-CHANNELS = 128
+CHANNELS = 64
 SIDE = 96
 LAYERS = 4
 
@@ -30,7 +30,7 @@ class Dense(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, image: Tensor) -> Output:
-        """Map ``(N, 128, H, W)`` to the same shape."""
+        """Map ``(N, 64, H, W)`` to the same shape."""
         return Output(self.layers(image))
 
 

@@ -21,6 +21,9 @@ REPORT = Path("model") / "gate" / "report.json"
 
 SCHEMA = 1
 
+READING_SECONDS = 2.0
+"""Longest wait for the result of a training that has ended, which is read in a thread."""
+
 
 def trainings_folder() -> Path:
     """Return the folder of all runs: ``trainings`` in the user's data folder."""
@@ -67,8 +70,15 @@ class TrainingRun(Job):
         return self
 
     def attach(self) -> bool:
-        """Follow the process that was started before; return False if none ever was."""
-        return detached.attach(self.folder, self) is not None
+        """Follow the process that was started before; return False if none ever was.
+
+        If it has ended, its result is read before this returns.
+        """
+        if detached.attach(self.folder, self) is None:
+            return False
+        if detached.running(self.folder) is None:
+            self.wait(READING_SECONDS)
+        return True
 
     @property
     def candidate(self) -> str:

@@ -80,4 +80,4 @@ def network_with_statistics(
 
 def with_temperature(card: ModelCard, logits: NDArray[np.float32]) -> ModelCard:
     """Return the card with a temperature at which these logits give clear labels."""
-    return replace(card, preprocessing=STEPS, temperature=max(0.01, float(logits.std()) / 4))
+    return replace(card, preprocessing=STEPS, temperature=max(0.01, float(logits.std()) / 2))

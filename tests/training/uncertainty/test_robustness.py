@@ -128,7 +128,7 @@ def test_the_script_measures_in_pieces(script, cases, segmenter, tmp_path, quick
     patients = sorted({case.patient for case in cases})
 
     def measure(*names):
-        return script.measure_degraded(segmenter, tmp_path, tmp_path, "eager", names)
+        return script.measure_degraded(segmenter, tmp_path, tmp_path, names)
 
     with pytest.raises(script.FlomoError, match="nobody is not a held-out patient"):
         measure("nobody")
@@ -147,7 +147,7 @@ def test_mirrored_views_are_measured(script, cases, segmenter, monkeypatch, shif
     monkeypatch.setattr(
         segmenter.network, "forward", lambda images: plain_forward(images.roll(shift, -1))
     )
-    found = script.measure_mirrored(segmenter, cases, temperatures, "eager")
+    found = script.measure_mirrored(segmenter, cases, temperatures)
     mirrored = found["calibration"]["foreground band"]["brier"][0]
     auroc = found["entropy"]["auroc"][0]
     calibrated = script.at_temperature(segmenter, 30.0)

@@ -126,7 +126,7 @@ def compare_models(
 
 def goes_to_parent(volume: Volume, parent: ModelCard, candidate: ModelCard) -> bool:
     """Return whether the parent is used for an image if both models are in use."""
-    if candidate.signature is None:
+    if candidate.signature in (None, parent.signature):  # a copy says nothing
         return False  # the candidate replaces its parent
     specialists = {candidate.name: candidate.signature}
     return (
