@@ -215,6 +215,21 @@ def make_cine(make_heart: Callable[..., Volume]) -> Callable[..., Volume]:
 
 
 @pytest.fixture
+def make_ventricles(make_cine: Callable[..., Volume]) -> Callable[..., Volume]:
+    """Make a cine with a right ventricle to the left of a wall that is thicker below."""
+
+    def make() -> Volume:
+        cine = make_cine()
+        row, column = np.mgrid[:48, :48] - 24
+        radius = np.hypot(row, column)
+        cine.data[..., (radius >= 15) & (abs(row) < 9) & (column < 0) & (column > -22)] = -50
+        cine.data[..., (radius >= 15) & (radius < 19) & (abs(column) < row)] = 100
+        return cine
+
+    return make
+
+
+@pytest.fixture
 def trainer(tmp_path: Path) -> str:
     """A program in the place of Python that learns nothing, quickly; see `fake_training`."""
     if sys.platform == "win32":

@@ -33,7 +33,7 @@ from napari_flomo.measures.phases import (
 )
 from napari_flomo.measures.plausibility import implausible
 from napari_flomo.measures.structures import StructureVolume, structure_volumes
-from napari_flomo.measures.study import StudyMeasures, measure_study
+from napari_flomo.measures.study import StudyMeasures, measure_study, measured_frames
 from napari_flomo.measures.wall import (
     WALL_SEGMENTS,
     Insertions,
@@ -76,6 +76,7 @@ __all__ = [
     "heart_rate_of",
     "implausible",
     "measure_study",
+    "measured_frames",
     "structure_volumes",
     "thickening",
     "volume_curves",

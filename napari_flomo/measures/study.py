@@ -19,7 +19,7 @@ from napari_flomo.measures.heart_rate import HeartRate, heart_rate_of
 from napari_flomo.measures.measured_labels import CountingNote, MeasuredLabels, counting_notes
 from napari_flomo.measures.phases import HeartPhases, choose_phases
 from napari_flomo.measures.structures import StructureVolume, volumes_of_frame
-from napari_flomo.measures.wall import WallThickness, thickening, wall_thickness
+from napari_flomo.measures.wall import Insertions, WallThickness, thickening, wall_thickness
 from napari_flomo.models import Label
 from napari_flomo.volumes import Volume
 
@@ -121,6 +121,7 @@ def measure_study(
     height_cm: float | None = None,
     weight_kg: float | None = None,
     heart_rate: float | None = None,
+    insertions: Mapping[int, Mapping[int, Insertions]] | None = None,
 ) -> StudyMeasures:
     """Measure labels of a heart; no model is needed.
 
@@ -148,6 +149,9 @@ def measure_study(
         Of the person, for indexed values.
     heart_rate
         Beats per minute, if a person states them; by default those of `heart_rate_of`.
+    insertions
+        Insertions of the right ventricle that a person moved, by frame of ``labels`` and slice; see
+        `wall_thickness`.
 
     Raises
     ------
@@ -183,7 +187,7 @@ def measure_study(
             for one in (measured[0].counts, counts[0])
         )
         assert heart.phases is not None
-        shown = _frames_of(heart.phases, segmented)
+        shown = measured_frames(heart.phases, segmented)
         checked = {frame: (labels, frame) for frame in heart.phases.among(segmented)}
     else:
         heart = heart_of_phases(measured[0].counts, measured[1].counts, codes)
@@ -194,7 +198,7 @@ def measure_study(
         _volumes([one.counts for one in measured], structures, segmented),
         heart,
         surface,
-        _walls(stacks, codes, shown),
+        _walls(stacks, codes, shown, insertions or {}),
         _flags(checked, codes, labelled),
         rate,
         conventions,
@@ -244,20 +248,33 @@ def _volumes(
 
 
 def _walls(
-    labels: Sequence[Volume], codes: HeartCodes, shown: Mapping[str, tuple[int, int]]
+    labels: Sequence[Volume],
+    codes: HeartCodes,
+    shown: Mapping[str, tuple[int, int]],
+    moved: Mapping[int, Mapping[int, Insertions]],
 ) -> dict[str, WallThickness]:
     """Measure the wall, where it can be measured."""
     if None in (codes.left_ventricle, codes.myocardium) or not labels[0].geometry.spacing_known:
         return {}
     walls = {
-        name: wall_thickness(labels[number], codes, frame)
+        name: wall_thickness(
+            labels[number], codes, frame, insertions=None if number else moved.get(frame)
+        )
         for name, (number, frame) in shown.items()
     }
     return {name: wall for name, wall in walls.items() if wall is not None}
 
 
-def _frames_of(phases: HeartPhases, segmented: Sequence[int]) -> dict[str, tuple[int, int]]:
-    """Return the frames of a cine whose wall and contours are shown."""
+def measured_frames(phases: HeartPhases, segmented: Sequence[int]) -> dict[str, tuple[int, int]]:
+    """Return `StudyMeasures.frames` of one label image: the frames whose wall is measured.
+
+    Parameters
+    ----------
+    phases
+        End diastole and end systole; empty for a single frame.
+    segmented
+        Frames that were segmented. Without phases the first of them is measured.
+    """
     left = phases.left
     if left.ed is None or left.es is None:
         return {"only": (0, segmented[0] if segmented else 0)}

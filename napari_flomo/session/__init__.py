@@ -48,6 +48,7 @@ from napari_flomo.session.events import (
     ImageAdded,
     ImageRemoved,
     ImageRenamed,
+    InsertionsChanged,
     LabelsChanged,
     LocksChanged,
     PhasesChanged,
@@ -76,7 +77,7 @@ from napari_flomo.session.model_choice import (
     promoted_text,
 )
 from napari_flomo.session.naming import image_name
-from napari_flomo.session.phases import has_phases, review_note
+from napari_flomo.session.phases import has_phases, review_note, wall_insertions
 from napari_flomo.session.preferences import Preferences
 from napari_flomo.session.presenter import Presenter
 from napari_flomo.session.queue_filter import COLUMNS, Column, QueueFilter
@@ -123,6 +124,7 @@ __all__ = [
     "ImageAdded",
     "ImageRemoved",
     "ImageRenamed",
+    "InsertionsChanged",
     "JobFailed",
     "LabelsChanged",
     "LocksChanged",
@@ -197,4 +199,5 @@ __all__ = [
     "unsaved_messages",
     "use_tool",
     "visibility_messages",
+    "wall_insertions",
 ]

@@ -95,6 +95,10 @@ class PhasesChanged(ImageEvent):
     """The frames of end diastole or end systole changed; measures follow."""
 
 
+class InsertionsChanged(ImageEvent):
+    """Insertion points of the right ventricle were moved; the segments of the wall follow."""
+
+
 class ReviewChanged(ImageEvent):
     """The current slice of the review or the state of a slice changed."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from napari_flomo.measures import (
     Conventions,
     HeartFlags,
     HeartPhases,
+    Insertions,
     MeasuredLabels,
     VoxelCounts,
 )
@@ -69,6 +71,8 @@ class OpenImage:
         What `findings.counts_of` knows of the labels; None before it is asked.
     phases
         Frames of end diastole and end systole; set after a run, then changed by the user only.
+    insertions
+        Insertion points of the right ventricle in the slices where the user moved them.
     confirmed
         Slices that were accepted with their current labels in this session.
     reopened
@@ -110,6 +114,7 @@ class OpenImage:
     measured: MeasuredLabels | None = None
     shapes: HeartFlags | None = None
     phases: HeartPhases = field(default_factory=HeartPhases)
+    insertions: Mapping[SliceIndex, Insertions] = field(default_factory=dict)
     confirmed: set[SliceIndex] = field(default_factory=set)
     reopened: set[SliceIndex] = field(default_factory=set)
     undoable: list[SliceIndex] = field(default_factory=list)

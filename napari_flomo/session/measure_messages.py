@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from napari_flomo.measures import agreement_limits
 from napari_flomo.models import ModelCard
+
+WALL = ("Wall", "Insertion points of the right ventricle, which place the 16 segments of the wall")
+"""Title and tooltip of the menu of `SHOW_INSERTIONS` and `AUTOMATIC_INSERTIONS`."""
+SHOW_INSERTIONS = (
+    "Show insertion points",
+    "Show in end diastole and end systole where the right ventricle meets the left; drag to move",
+)
+AUTOMATIC_INSERTIONS = ("Automatic", "Find all insertion points from the labels again")
+INSERTION_ENDS = ("anterior", "inferior")
+INSERTIONS_SHOWN = "Drag an insertion point to move it; the segments of the report follow."
+INSERTIONS_AUTOMATIC = "All insertion points are found from the labels again."
+NO_INSERTIONS = (
+    "No insertion points are known: the labels of the right ventricle touch the wall in no slice."
+)
+UNDO_INSERTIONS_TIP = "Put the insertion points back where they were"
+
+
+def moved_text(slices: Sequence[int]) -> str:
+    """Return the message that insertion points of slices, counted from 0, were moved."""
+    numbers = ", ".join(str(number + 1) for number in slices)
+    return f"Insertion points of slice {numbers} moved."
 
 
 class ConventionField(NamedTuple):

@@ -13,14 +13,19 @@ from napari_flomo.measures import (
     SIDES,
     HeartCodes,
     HeartPhases,
+    Insertions,
     Phase,
     Side,
     VoxelCounts,
     choose_phases,
+    measured_frames,
+    wall_thickness,
 )
-from napari_flomo.session import cine_messages, messages
-from napari_flomo.session.events import Event, PhasesChanged
+from napari_flomo.session import cine_messages, measure_messages, messages
+from napari_flomo.session.events import Event, InsertionsChanged, PhasesChanged
 from napari_flomo.session.image_state import OpenImage
+from napari_flomo.session.insertions import insertions_by_frame, noted_insertions, phases_note
+from napari_flomo.session.review import SliceIndex
 
 if TYPE_CHECKING:
     from napari_flomo.segmentation import Segmentation
@@ -71,8 +76,16 @@ class Phases:
         image = self._image_of(key)
         image.phases = phases
         if image.autosave is not None:
-            image.autosave.record_phases(phases.to_dict())
+            image.autosave.record_phases(phases_note(image))
         self._notify(PhasesChanged(key))
+
+    def set_insertions(self, key: str, insertions: Mapping[SliceIndex, Insertions]) -> None:
+        """Replace the insertion points that the user moved; others are found from the labels."""
+        image = self._image_of(key)
+        image.insertions = dict(insertions)
+        if image.autosave is not None:
+            image.autosave.record_phases(phases_note(image))
+        self._notify(InsertionsChanged(key))
 
 
 def has_phases(image: OpenImage) -> bool:
@@ -108,18 +121,35 @@ def segmented_frames(image: OpenImage) -> tuple[list[int], list[int]]:
     return _frames(done.any(1)), _frames(done.all(1))
 
 
+def wall_insertions(image: OpenImage) -> dict[SliceIndex, Insertions]:
+    """Return the insertion points by which the wall of an image is measured.
+
+    Those of end diastole and end systole, or of the only frame; moved ones where there are any.
+    Raises `FlomoError` if no wall can be measured.
+    """
+    codes = HeartCodes.of(image.require_segmentation().card.labels)
+    if codes is None or image.labels is None:
+        raise FlomoError(measure_messages.NO_INSERTIONS)
+    moved, found = insertions_by_frame(image), {}
+    for _, frame in measured_frames(image.phases, segmented_frames(image)[0]).values():
+        wall = wall_thickness(image.labels, codes, frame, insertions=moved.get(frame))
+        for number, pair in () if wall is None else wall.insertions.items():
+            found[SliceIndex(frame, number)] = pair
+    return dict(sorted(found.items()))
+
+
 def review_note(image: OpenImage) -> dict[str, Any]:
-    """Return review and phases of an image, to be remembered by `Preferences.set_review`.
+    """Return review and `phases_note` of an image, to be remembered by `Preferences.set_review`.
 
     Raises `FlomoError` if the image was not segmented.
     """
     if image.review is None:
         raise FlomoError(messages.NOTHING_TO_REVIEW)
-    return {**image.review.to_dict(), "phases": image.phases.to_dict()}
+    return {**image.review.to_dict(), "phases": phases_note(image)}
 
 
 def recall_review(image: OpenImage, note: Mapping[str, Any]) -> None:
-    """Restore the review of an image and the frames that were pinned.
+    """Restore the review of an image, the frames that were pinned and the points that were moved.
 
     Raises `FlomoError`, and changes nothing, if the note is of another image.
     """
@@ -128,6 +158,7 @@ def recall_review(image: OpenImage, note: Mapping[str, Any]) -> None:
         earlier = HeartPhases.from_dict(note.get("phases"), image.volume.n_frames)
         if earlier is not None:
             image.phases = image.phases.keep(earlier)
+        image.insertions = noted_insertions(note.get("phases"), image.volume)
 
 
 def _frames(which: ArrayLike) -> list[int]:

@@ -38,16 +38,16 @@ from napari_flomo.session.preferences import Preferences
 from napari_flomo.session.removed_labels import RemovedLabels
 from napari_flomo.session.reporting import report_of
 from napari_flomo.session.review import SliceIndex
-from napari_flomo.session.review_presenter import ReviewPresenter
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
 from napari_flomo.session.session import Session
 from napari_flomo.session.unsaved_edits import UnsavedEdits
 from napari_flomo.session.viewer import ViewerAdapter
 from napari_flomo.session.visibility import FOR_FRAMES
+from napari_flomo.session.wall_presenter import WallPresenter
 
 
-class Presenter(ReviewPresenter):
+class Presenter(WallPresenter):
     """Connects a session with a viewer: asks, starts runs, shows results and messages.
 
     Parameters
@@ -68,8 +68,7 @@ class Presenter(ReviewPresenter):
     """
 
     def __init__(self, session: Session, viewer: ViewerAdapter, preferences: Preferences) -> None:
-        super().__init__(session, viewer)
-        self._preferences = preferences
+        super().__init__(session, viewer, preferences)
         self._retries: WeakKeyDictionary[Run, Callable[[], object]] = WeakKeyDictionary()
         self.unsaved = UnsavedEdits(session, viewer, self._show_labels)
         self.removed = RemovedLabels(session, viewer, self._show_and_select)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from napari_flomo.session.image_state import OpenImage
+from napari_flomo.session.insertions import phases_note
 
 
 def provenance_of(image: OpenImage) -> dict[str, Any]:
@@ -31,5 +32,5 @@ def provenance_of(image: OpenImage) -> dict[str, Any]:
             [round(float(score), 4) if np.isfinite(score) else None for score in row]
             for row in scores
         ],
-        "phases": image.phases.to_dict(),
+        "phases": phases_note(image),
     }

@@ -16,6 +16,7 @@ from napari_flomo.models import ModelCard, info
 from napari_flomo.segmentation import Segmentation
 from napari_flomo.session.changes import count_changes
 from napari_flomo.session.image_state import OpenImage
+from napari_flomo.session.insertions import noted_insertions
 from napari_flomo.session.phases import automatic_phases
 from napari_flomo.session.provenance import provenance_of
 from napari_flomo.session.review import Review, SliceIndex
@@ -131,6 +132,7 @@ def put_restored(image: OpenImage, restored: Restored) -> None:
     image.spare = restored.spare
     image.locked, image.review, image.counts = found.locked, review, restored.counts
     image.phases = restored.phases
+    image.insertions = noted_insertions(_noted_phases(found), image.volume)
     image.confirmed, image.reopened = _accepted(found, review), set()
     image.recalled, image.model = frozenset(review.order), ""
 
@@ -148,8 +150,13 @@ def _card(found: Replay) -> ModelCard:
 
 def _phases(found: Replay, proposed: Segmentation) -> HeartPhases:
     """Return the phases that were set last or noted; without any, those of the proposed labels."""
-    noted = found.about.get("phases") if found.phases is None else found.phases
-    return HeartPhases.from_dict(noted, found.labels.n_frames) or automatic_phases(proposed)
+    noted = HeartPhases.from_dict(_noted_phases(found), found.labels.n_frames)
+    return noted or automatic_phases(proposed)
+
+
+def _noted_phases(found: Replay) -> object:
+    """Return the last `phases_note` of a journal."""
+    return found.about.get("phases") if found.phases is None else found.phases
 
 
 def _scores(found: Replay) -> NDArray[np.float32]:

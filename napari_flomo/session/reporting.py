@@ -9,6 +9,7 @@ from napari_flomo.measures import Conventions, measure_study
 from napari_flomo.reports import Report, structured_report_files
 from napari_flomo.session import messages
 from napari_flomo.session.image_state import OpenImage
+from napari_flomo.session.insertions import insertions_by_frame
 from napari_flomo.session.phases import segmented_frames
 
 
@@ -31,6 +32,7 @@ def report_of(image: OpenImage, conventions: Conventions | None = None) -> Repor
         whole=whole,
         conventions=conventions or image.conventions,
         images=[image.volume],
+        insertions=insertions_by_frame(image),
     )
     review = image.review
     accepted = (

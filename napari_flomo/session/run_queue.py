@@ -24,6 +24,7 @@ from napari_flomo.session.events import (
     RunStarted,
 )
 from napari_flomo.session.image_state import OpenImage
+from napari_flomo.session.insertions import phases_note
 from napari_flomo.session.merging import (
     MergedResult,
     merge_map_result,
@@ -210,5 +211,5 @@ def _put(image: OpenImage, new: MergedResult) -> bool:
         if before is not None:
             editing.record_difference(image, before)
         if image.autosave is not None:
-            image.autosave.record_phases(image.phases.to_dict())
+            image.autosave.record_phases(phases_note(image))
     return True

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from napari_flomo.measures import HeartPhases, VoxelCounts
+from napari_flomo.measures import HeartPhases, Insertions, VoxelCounts
 from napari_flomo.session.review import Review, SliceIndex
 from napari_flomo.volumes import Volume
 
@@ -26,6 +27,7 @@ class StepResults:
     review: Review | None
     counts: VoxelCounts | None
     phases: HeartPhases
+    insertions: Mapping[SliceIndex, Insertions]
     confirmed: frozenset[SliceIndex]
     reopened: frozenset[SliceIndex]
     model: str

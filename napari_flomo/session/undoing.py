@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_flomo.session.editing import measure_slice
 from napari_flomo.session.image_state import OpenImage
+from napari_flomo.session.insertions import phases_note
 from napari_flomo.session.review import SliceIndex
 from napari_flomo.session.review_actions import record_acceptances, reopen
 from napari_flomo.session.steps import StepResults
@@ -49,14 +50,15 @@ def go_to_step(
     results = image.steps.go_to(step, _results_of(image, before))
     image.segmentation, image.model = results.segmentation, results.model
     image.review, image.counts = copy.deepcopy(results.review), copy.deepcopy(results.counts)
-    image.phases, image.confirmed = results.phases, set(results.confirmed)
+    image.phases, image.insertions = results.phases, results.insertions
+    image.confirmed = set(results.confirmed)
     image.undoable.clear()
     # What was accepted in the step that was left is accepted no longer, except that of another day.
     image.reopened = set(results.reopened) | (confirmed - image.confirmed - image.brought_back)
     if image.autosave is not None:
         if len(indices):
             image.autosave.record_change("undo", indices, old, new)
-        image.autosave.record_phases(image.phases.to_dict())
+        image.autosave.record_phases(phases_note(image))
     record_acceptances(image, confirmed)
     differs = (image.labels.data != results.labels.data).any(axis=(-2, -1))
     for place in np.argwhere(differs.reshape(image.labels.n_frames, -1)):
@@ -73,6 +75,7 @@ def _results_of(image: OpenImage, labels: NDArray[np.integer]) -> StepResults:
         review=copy.deepcopy(image.review),
         counts=copy.deepcopy(image.counts),
         phases=image.phases,
+        insertions=image.insertions,
         confirmed=frozenset(image.confirmed),
         reopened=frozenset(image.reopened),
         model=image.model,

@@ -23,6 +23,7 @@ from napari_flomo.widgets.napari_adapter import NapariAdapter
 from napari_flomo.widgets.other_labels import OtherLabels
 from napari_flomo.widgets.slice_numbers import SliceNumbers
 from napari_flomo.widgets.viewer_images import ViewerImages
+from napari_flomo.widgets.wall_points import WallPoints
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -57,6 +58,7 @@ class ViewerState(ViewerImages):
         self.docks = PanelDocks(self)
         self.activity = Activity(self, lambda: self.learning)
         self._slice_numbers = SliceNumbers(self)
+        self.wall_points = WallPoints(self, self.presenter)
         self._other_labels = OtherLabels(self, self.adapter.notify)
         self._unsubscribe = self.session.subscribe(self.session_changed.emit)
         self.lazy = LazyQueue(

@@ -38,6 +38,7 @@ SWAPPED = replace(
     name="swapped",
     labels=(CARD.labels[0], replace(CARD.labels[2], code=2), replace(CARD.labels[1], code=3)),
 )
+HEART = replace(CARD, name="heart", labels=(*CARD.labels, Label(1, "right ventricle", "#0000ff")))
 
 
 class OutOfMemoryError(RuntimeError):
@@ -52,7 +53,7 @@ def segment(arguments, context):
         raise MissingModel("There is no such model.")
     if model == "gpu" and arguments["device"] != "cpu":
         raise OutOfMemoryError("CUDA out of memory")
-    card = SWAPPED if model == "swapped" else CARD
+    card = {"swapped": SWAPPED, "heart": HEART}.get(model, CARD)
     frames = arguments["frames"] or range(volume.n_frames)
     slices = arguments["slices"] or range(volume.n_slices)
     data = volume.data.reshape(volume.n_frames, *volume.spatial_shape)
@@ -68,6 +69,8 @@ def segment(arguments, context):
                 time.sleep(0.1)
             pixels = data[frame, number]
             labels[frame, number] = np.where(pixels > 150, 3, np.where(pixels > 80, 2, 0))
+            if card is HEART:
+                labels[frame, number][pixels < 0] = 1
             scores[frame, number] = (labels[frame, number] > 0).sum()
             done += 1
             context.progress(Progress(done, total))

@@ -15,6 +15,7 @@ from napari_flomo.segmentation import DICOM_SUFFIX
 from napari_flomo.session import (
     ConventionsChanged,
     CorrectionKept,
+    InsertionsChanged,
     LabelsChanged,
     LocksChanged,
     Message,
@@ -43,6 +44,7 @@ from napari_flomo.widgets.structures import Structures
 from napari_flomo.widgets.tools_box import ToolsBox
 from napari_flomo.widgets.uncertainty_plot import UncertaintyPlot
 from napari_flomo.widgets.viewer_state import viewer_state_of
+from napari_flomo.widgets.wall_button import WallButton
 from napari_flomo.widgets.writer import write_layer
 
 if TYPE_CHECKING:
@@ -107,6 +109,7 @@ class ReviewPanel(Panel):
             "Save labels…", "Save the labels on the exact grid of the image", self._ask_and_save
         )
         self.report_button = button(*report_messages.REPORT, self._report)
+        self.wall_button = WallButton(self.viewer_state, self.attempt)
         layout = QVBoxLayout()
         layout.addWidget(self.title)
         layout.addWidget(self.plot)
@@ -127,7 +130,10 @@ class ReviewPanel(Panel):
             QVBoxLayout(box).addWidget(widget)
             layout.addWidget(box)
         layout.addWidget(self.save_button)
-        layout.addWidget(self.report_button)
+        report = QHBoxLayout()
+        report.addWidget(self.report_button, 2)
+        report.addWidget(self.wall_button, 1)
+        layout.addLayout(report)
         self.fill(layout)
 
     def refresh(self) -> None:
@@ -145,6 +151,7 @@ class ReviewPanel(Panel):
             one.setEnabled(review is not None)
         entry = self.viewer_state.current
         self.report_button.setEnabled(review is not None)
+        self.wall_button.refresh()
         self.save_button.setEnabled(entry is not None and entry.labels is not None)
         self._show_kept()
         self._show_flags()
@@ -270,6 +277,8 @@ class ReviewPanel(Panel):
             self.structures.refresh()
             self.cine.refresh()
             self._show_flags()
+        elif isinstance(event, InsertionsChanged):
+            self.wall_button.refresh()
         elif isinstance(event, LocksChanged):
             self.structures.refresh()
         elif isinstance(event, LabelsChanged) and image is not None and event.key == image.key:
