@@ -148,9 +148,9 @@ def _upper_bound(rows: Sequence[EngineTiming], rates: Sequence[ConvolutionRate])
     head = ["engine", "G multiply-adds/s", "B0 at that rate, ms per slice",
             "B0 measured, ms per slice", "fraction of the rate", "largest speedup"]  # fmt: skip
     return (
-        "### Upper bound of this processor\n\nThe rate of 3x3 convolutions between many channels of "
-        "96 x 96 pixels, for which libraries are optimised best. The third column is the time of "
-        "B0's multiply-adds at that rate if normalisation, gates, depthwise convolutions and "
+        "### Upper bound of this processor\n\nThe rate of 3x3 convolutions between many channels "
+        "of 96 x 96 pixels, for which libraries are optimised best. The third column is the time "
+        "of B0's multiply-adds at that rate if normalisation, gates, depthwise convolutions and "
         "memory access cost nothing. An engine that computes all of these multiply-adds cannot "
         "exceed the speedup in the last column.\n\n" + table(head, lines)
     )
