@@ -11,10 +11,25 @@ from napari_flomo.session import SliceIndex
 
 pytest.importorskip("PySide6.QtUiTools", reason="the panels need PySide6")
 
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QMouseEvent
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
 
 LEFT = Qt.MouseButton.LeftButton
+
+
+def hover(label, pos):
+    """Move the mouse over a label by an event: other windows may move the real pointer."""
+    event = QMouseEvent(
+        QEvent.Type.MouseMove,
+        QPointF(pos),
+        QPointF(label.mapToGlobal(pos)),
+        Qt.MouseButton.NoButton,
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    QApplication.sendEvent(label, event)
 
 
 def colours_in(label):
@@ -35,7 +50,7 @@ def test_a_click_or_an_arrow_goes_to_a_frame(driver, reviewed_cine):
     assert adapter.position(key) == SliceIndex(1, 1)
     driver.panel.current.nodes.browser.SetSelectedItemNumber(0)  # as Slicer's own slider does
     driver.wait(lambda: curve.chart.current == 0)
-    QTest.mouseMove(label, QPoint(round(curve.chart.x_of(1)), middle))
+    hover(label, QPoint(round(curve.chart.x_of(1)), middle))
     driver.wait(lambda: label.toolTip().startswith("Frame 2"))
     assert set(curve.chart.colours.values()) & colours_in(label)
 
