@@ -1,14 +1,13 @@
-"""Target domains of the correction experiment: data that the model was not trained on.
+"""Target domains of the correction experiment: images that the base model was not trained on.
 
-``protocol``: the held-out fold of ACDC, blurred and with another contrast, like another imaging
-protocol. ``scanner``: the same patients at half the resolution with noise, where detail is lost.
-``sunnybrook``: three real patients of another hospital, scanner and reader. ``trial`` is for
-choosing the settings of fine-tuning: the change of ``protocol`` on patients that the model *was*
-trained on, so that no reported patient influenced a choice.
+``c0``, ``lge`` and ``t2``: 30 patients of MyoPS in three contrasts, from another hospital.
+``sunnybrook``: three patients of another hospital, scanner and reader. ``mild``: the 16 patients of
+ACDC fold 0 with slightly more noise and another contrast, where a model has little to learn.
 """
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,20 +19,18 @@ from flomo_training.cases import Case, case_from_row, list_cases, read_case, rea
 from flomo_training.metrics import compare
 from flomo_training.uncertainty.degradations import degrade
 from napari_flomo.models import ModelCard
-from napari_flomo.segmentation import Segmenter
+from napari_flomo.segmentation import Segmentation
 from napari_flomo.volumes import Volume, write
 
 FOLD = 0
-"""Fold of ACDC that the model was not trained on."""
+"""Fold of ACDC from which the images of ``mild`` and of the base task are taken."""
 
-CHANGES = {
-    "protocol": (("blur", "mild"), ("contrast", "strong")),
-    "scanner": (("low resolution", "mild"), ("noise", "mild")),
-    "trial": (("blur", "mild"), ("contrast", "strong")),
-}
+CORRECTED_PATIENTS = 10
+"""Patients of MyoPS that are corrected in each half; the others are the test set."""
+
+MILD = (("noise", "mild"), ("contrast", "mild"))
 """Degradations of `flomo_training.uncertainty.degradations`, one after the other."""
 
-TRIAL_PATIENTS = 12
 SEED = 2026
 
 
@@ -45,14 +42,11 @@ class PatientSplit:
     ----------
     pool, test
         Cases that the reader corrects, and cases of other patients.
-    base
-        Cases of the base task, without patients of the pool.
     """
 
     name: str
     pool: tuple[Case, ...]
     test: tuple[Case, ...]
-    base: tuple[Case, ...]
 
 
 @dataclass(frozen=True)
@@ -73,46 +67,51 @@ class Domain:
         return [int(index) for index in np.flatnonzero(reference.data.any((1, 2)))]
 
 
-def sunnybrook(source: Path, acdc: Path) -> Domain:
-    """Return the real scanner; each patient in turn is the test set."""
+def myops(name: str, source: Path) -> Domain:
+    """Return a contrast of MyoPS: the first ten patients are corrected, then the last ten."""
+    cases = [case_from_row(source / name, row) for row in read_case_rows(source / name)]
+    cases.sort(key=lambda case: case.patient)
+    pools = cases[:CORRECTED_PATIENTS], cases[-CORRECTED_PATIENTS:]
+    splits = [
+        PatientSplit(
+            f"half {number}",
+            tuple(pool),
+            tuple(case for case in cases if case not in pool),
+        )
+        for number, pool in enumerate(pools, start=1)
+    ]
+    return Domain(name, tuple(splits), whole=True)
+
+
+def sunnybrook(source: Path) -> Domain:
+    """Return the data of another reader; each patient in turn is the test set."""
     cases = [case_from_row(source, row) for row in read_case_rows(source)]
-    base = tuple(list_cases(acdc, FOLD, "validation"))
     splits = [
         PatientSplit(
             f"patient {number}",
             tuple(case for case in cases if case.patient != patient),
             tuple(case for case in cases if case.patient == patient),
-            base,
         )
         for number, patient in enumerate(sorted({case.patient for case in cases}), start=1)
     ]
     return Domain("sunnybrook", tuple(splits), whole=False)
 
 
-def simulated(name: str, acdc: Path, work: Path, card: ModelCard) -> Domain:
-    """Return a simulated scanner: half of the patients are corrected, the others are the test set.
-
-    ``name`` is a key of `CHANGES`; ``"trial"`` uses patients that the model was trained on, and one
-    split. The changed images are written to ``work``.
-    """
-    trial = name == "trial"
-    cases = list_cases(acdc, FOLD, "training" if trial else "validation")
+def mild(acdc: Path, work: Path, card: ModelCard) -> Domain:
+    """Return slightly changed images of the base task in two halves, written to ``work``."""
+    cases = list_cases(acdc, FOLD, "validation")
     order = np.random.default_rng(SEED).permutation(sorted({case.patient for case in cases}))
-    patients = [str(one) for one in order[: TRIAL_PATIENTS if trial else None]]
-    chosen = [case for case in cases if case.patient in patients]
-    changed = {case.name: change(case, CHANGES[name], work / name, card) for case in chosen}
-    middle = len(patients) // 2
-    halves = (set(patients[:middle]), set(patients[middle:]))
+    changed = [change(case, MILD, work / "mild", card) for case in cases]
+    halves = (set(order[: len(order) // 2]), set(order[len(order) // 2 :]))
     splits = [
         PatientSplit(
             f"half {number}",
-            tuple(changed[case.name] for case in chosen if case.patient not in half),
-            tuple(changed[case.name] for case in chosen if case.patient in half),
-            tuple(case for case in chosen if case.patient in half),
+            tuple(case for case in changed if case.patient in half),
+            tuple(case for case in changed if case.patient not in half),
         )
         for number, half in enumerate(halves, start=1)
     ]
-    return Domain(name, tuple(splits[: 1 if trial else 2]), whole=True)
+    return Domain("mild", tuple(splits), whole=True)
 
 
 def change(case: Case, changes: Sequence[tuple[str, str]], folder: Path, card: ModelCard) -> Case:
@@ -129,25 +128,36 @@ def change(case: Case, changes: Sequence[tuple[str, str]], folder: Path, card: M
     return replace(case, image=path)
 
 
-def target_dice(segmenter: Segmenter, cases: Sequence[Case], domain: Domain) -> dict[str, float]:
+def case_dice(
+    segment: Callable[[Volume], Segmentation], case: Case, domain: Domain
+) -> dict[str, float]:
+    """Return the 3-D Dice of each structure of a volume, in the slices that are labelled."""
+    image, reference = read_case(case)
+    slices = domain.slices(reference)
+    found = segment(image)
+    labels, truth = found.labels.data[slices], reference.data[slices]
+    return {
+        label.name: compare(truth == label.code, labels == label.code, None).dice
+        for label in found.card.labels[1:]
+        if (truth == label.code).any()
+    }
+
+
+def target_dice(
+    segment: Callable[[Volume], Segmentation], cases: Sequence[Case], domain: Domain
+) -> dict[str, float]:
     """Return the mean 3-D Dice of each structure over volumes, in the slices that are labelled."""
-    names = {label.code: label.name for label in segmenter.card.labels[1:]}
     values: dict[str, list[float]] = {}
     for case in cases:
-        image, reference = read_case(case)
-        slices = domain.slices(reference)
-        truth = reference.data[slices]
-        labels = segmenter.segment(image, keep_probabilities=False).labels.data[slices]
-        for code, name in names.items():
-            if (truth == code).any():
-                agreement = compare(truth == code, labels == code, None)
-                values.setdefault(name, []).append(agreement.dice)
+        for name, dice in case_dice(segment, case, domain).items():
+            values.setdefault(name, []).append(dice)
     return {name: fmean(dice) for name, dice in values.items()}
 
 
-DOMAINS: dict[str, Callable[[Path, Path, Path, ModelCard], Domain]] = {
-    "protocol": lambda _target, acdc, work, card: simulated("protocol", acdc, work, card),
-    "scanner": lambda _target, acdc, work, card: simulated("scanner", acdc, work, card),
-    "sunnybrook": lambda target, acdc, _work, _card: sunnybrook(target, acdc),
-    "trial": lambda _target, acdc, work, card: simulated("trial", acdc, work, card),
+DOMAINS: dict[str, Callable[[Namespace, ModelCard], Domain]] = {
+    "lge": lambda args, _card: myops("lge", args.myops),
+    "t2": lambda args, _card: myops("t2", args.myops),
+    "c0": lambda args, _card: myops("c0", args.myops),
+    "sunnybrook": lambda args, _card: sunnybrook(args.sunnybrook),
+    "mild": lambda args, card: mild(args.acdc, args.work, card),
 }

@@ -1,25 +1,24 @@
-"""Measure what a model learns from corrections of images from an unseen scanner.
+"""Measure what a model learns from corrections of images that it was not trained on.
 
-    python training/benchmarks/correction_loop.py --acdc ACDC --target SUNNYBROOK --work DIR
+    python training/benchmarks/correction_loop.py --acdc ACDC --myops MYOPS --sunnybrook DIR
+        --work DIR [--domains lge t2] [--arms queue all] [--counts 20] [--seeds 1]
     python training/benchmarks/correction_loop.py --page-only
 
-In each of three target domains (`correction_domains`) a simulated reader
-(`flomo_training.simulated_reader`) corrects the k most uncertain slices of some patients from the
-reference labels, and the function behind `flomo finetune` learns from that store. Then the Dice is
-measured on other patients of the target domain and on patients of the base task, for
+In each target domain (`correction_domains`) a simulated reader corrects slices of some patients
+from the reference labels (`flomo_training.simulated_reader`), and the function behind ``flomo
+finetune`` learns from that store. Then the Dice is measured on other patients of the domain and on
+images of the base task; every image chooses the parent or the tuned model by its signature, as in
+use. What is corrected and how it is learnt:
 
-- ``none``: the unchanged model,
-- ``norms``: batch norm statistics adapted to the images of the store, without labels,
-- ``tuned``: fine-tuned with the default settings, without any data of the base task,
-- ``weights``: the same with unchanged batch norm statistics,
-- ``replay``: the same with data of the base task,
-- ``scratch``: a new network, trained on the same slices for as many steps.
+- ``none``: nothing,
+- ``queue``: the k slices that the review list offers first, default settings,
+- ``patients``: whole patients until there are k slices, default settings,
+- ``all``: every slice, default settings,
+- ``cautious``: as ``queue`` with the settings that were the defaults before,
+- ``scratch``: as ``queue``, but a new network instead of the trained one.
 
 Every run is a row of ``correction_loop.csv``. Existing rows are not run again, so the experiment
-can be interrupted. The page and the picture are made from that table alone. Trials of other
-settings (``--domain trial --settings FILE --label NAME``) go to ``correction_trial.csv``;
-``--between RUN 0.25 0.5`` measures interpolations between the weights of the base model and those
-of a run.
+can be interrupted. The page and the picture are made from that table alone.
 """
 
 from __future__ import annotations
@@ -27,43 +26,43 @@ from __future__ import annotations
 import platform
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 import torch
-from correction_domains import DOMAINS, Domain, PatientSplit, target_dice
+from correction_domains import DOMAINS, FOLD, Domain, PatientSplit, case_dice
 from correction_loop_page import write_results
 from correction_results import RunResult, read_table, write_table
 from page_writer import DOCS, parser_of
 
-from flomo_training.bootstrap import Sample, estimate
-from flomo_training.cases import Case, read_case
-from flomo_training.evaluate import evaluate
+from flomo_training.cases import Case, list_cases, read_case
 from flomo_training.finetuning import Settings, finetune, read_settings
-from flomo_training.finetuning.batchnorm import adapt_statistics
-from flomo_training.finetuning.dataset import gather
-from flomo_training.finetuning.module import interpolate_weights
-from flomo_training.metrics_table import StructureMetrics
 from flomo_training.simulated_reader import ScoredSlice, corrected, most_uncertain
+from flomo_training.uncertainty.band import foreground_band
+from flomo_training.uncertainty.reliability import Reliability
 from napari_flomo.corrections import Correction, CorrectionStore, ModelReference
 from napari_flomo.jobs import FinetuneConfig
-from napari_flomo.models import build_network, load_card, load_network, save_model
-from napari_flomo.segmentation import Segmentation, Segmenter
+from napari_flomo.models import build_network, load_card, save_model
+from napari_flomo.segmentation import Segmentation, Segmenter, image_signature, route
 from napari_flomo.volumes import Volume
 
-TABLE, TRIALS = DOCS / "correction_loop.csv", DOCS / "correction_trial.csv"
+TABLE = DOCS / "correction_loop.csv"
+CAUTIOUS = Path(__file__).with_name("cautious_settings.yaml")
 BASE = "flomo-b0-acdc"
-COUNTS = (5, 10, 20, 40)
-ARMS = ("norms", "tuned", "weights", "replay", "scratch")
+COUNTS = (20, 40, 10, 5)
+ARMS = ("none", "queue", "all", "patients", "cautious", "scratch")
+SEEDS = (2026, 2027)
+EVERYTHING = 999
 NAN = float("nan")
 
 
 @dataclass(frozen=True)
 class TargetVolume:
-    """A labelled volume of the target data, and its segmentation by the base model."""
+    """A labelled volume of the pool, and its segmentation by the base model."""
 
     case: Case
     image: Volume
@@ -71,42 +70,152 @@ class TargetVolume:
     found: Segmentation
     slices: list[int]
 
-    @property
-    def structures(self) -> list[int]:
-        """Codes that the reference contains."""
-        return [int(code) for code in np.unique(self.reference.data) if code]
+
+class Family:
+    """The base model and, if one was made, the tuned model; each image chooses one of them."""
+
+    def __init__(self, base: Segmenter, tuned: Segmenter | None, *, choose: bool = True) -> None:
+        self.base, self.tuned, self.choose = base, tuned, choose
+        self.chosen: list[bool] = []
+
+    def segmenter_of(self, image: Volume) -> Segmenter:
+        """Return the model for an image, and note which one it was."""
+        if not self.choose:
+            return self.tuned or self.base
+        specialist = None
+        if self.tuned is not None and self.tuned.card.signature is not None:
+            vector = image_signature(image, self.base.card)
+            known = {"tuned": self.tuned.card.signature}
+            specialist = route(vector, self.base.card.signature, known).name
+        self.chosen.append(specialist is not None)
+        return self.base if specialist is None or self.tuned is None else self.tuned
 
 
-def segment_cases(
-    cases: Sequence[Case], segmenter: Segmenter, domain: Domain
-) -> list[TargetVolume]:
-    """Segment volumes of the target data."""
-    found = []
-    for case in cases:
+class Experiment:
+    """A target domain, the base model and the table of results."""
+
+    def __init__(self, domain: Domain, acdc: Path, work: Path) -> None:
+        self.base = Segmenter.from_pretrained(BASE, "cpu")
+        self.domain, self.work = domain, work
+        self.home = list_cases(acdc, FOLD, "validation")
+        self.rows = read_table(TABLE)
+        # The parent segments the same images again and again.
+        self.by_base = lru_cache(maxsize=None)(self._by_base)
+
+    def _by_base(self, image: Path, labels: Path) -> dict[str, float]:
+        return case_dice(self.base.segment, replace(self.home[0], image=image, labels=labels),
+                         self.domain)  # fmt: skip
+
+    def run(self, split: PatientSplit, seed: int, arm: str, count: int) -> None:
+        """Correct, train and measure, unless the row exists."""
+        if (self.domain.name, split.name, seed, arm, count) in {row.key for row in self.rows}:
+            return
+        hardware = f"{platform.machine()}, {torch.get_num_threads()} threads"
+        row = RunResult(self.domain.name, split.name, seed, arm, count, hardware=hardware)
+        tuned = None
+        if arm != "none":
+            row, tuned = self.learn(row, split)
+        row = self.measured(row, split, tuned)
+        self.rows = [*read_table(TABLE), row]  # another process may have added some
+        write_table(TABLE, self.rows)
+        print(row, file=sys.stderr, flush=True)
+
+    def learn(self, row: RunResult, split: PatientSplit) -> tuple[RunResult, Segmenter | None]:
+        """Correct some slices and learn from them."""
+        name = f"{row.domain}-{row.split}-{row.arm}-{row.count}-{row.seed}".replace(" ", "_")
+        folder = self.work / name
+        shutil.rmtree(folder, ignore_errors=True)
+        pool = [self.segmented(case) for case in split.pool]
+        chosen = choose_slices(pool, row.arm, row.count)
+        fill_store(folder / "store", pool, chosen)
+        settings = read_settings(CAUTIOUS if row.arm == "cautious" else None)
+        settings = replace(settings, seed=row.seed)
+        base: str | Path = BASE
+        if row.arm == "scratch":
+            base, settings = untrained(folder / "untrained", settings)
+        config = FinetuneConfig(str(base), str(folder / "store"), device="cpu")
+        tuned = finetune(config, folder / "run", settings=settings)
+        made = None
+        if tuned.card is not None:
+            made = Segmenter.from_pretrained(tuned.folder, "cpu")
+        patients = len({pool[one.case].case.patient for one in chosen})
+        row = replace(row, slices=len(chosen), patients=patients, share=tuned.way.share,
+                      seconds=round(tuned.seconds, 1))  # fmt: skip
+        shutil.rmtree(folder / "store")
+        return row, made
+
+    def segmented(self, case: Case) -> TargetVolume:
+        """Segment a volume of the pool with the base model."""
         image, reference = read_case(case)
-        slices = domain.slices(reference)
-        found.append(TargetVolume(case, image, reference, segmenter.segment(image), slices))
-    return found
+        slices = self.domain.slices(reference)
+        return TargetVolume(case, image, reference, self.base.segment(image), slices)
+
+    def measured(self, row: RunResult, split: PatientSplit, tuned: Segmenter | None) -> RunResult:
+        """Return the row with the results on the test patients and on the base task."""
+        # A new network is no member of the family.
+        there = Family(self.base, tuned, choose=row.arm != "scratch")
+        home = Family(self.base, tuned)
+        target = self.dice(split.test, there)
+        base = self.dice(self.home, home)
+        alone = target
+        if tuned is not None:
+            alone = mean_dice(case_dice(tuned.segment, case, self.domain) for case in split.test)
+        return replace(
+            row,
+            target=mean(target.values()),
+            target_rv=round(target.get("right ventricle", NAN), 4),
+            target_myocardium=round(target.get("left ventricular myocardium", NAN), 4),
+            target_lv=round(target.get("left ventricle", NAN), 4),
+            alone=mean(alone.values()),
+            routed=mean(there.chosen or [False]),
+            base=mean(base.values()),
+            base_routed=mean(home.chosen or [False]),
+            ece=round(calibration_error(tuned or self.base, split.test, self.domain), 4),
+        )
+
+    def dice(self, cases: Sequence[Case], family: Family) -> dict[str, float]:
+        """Return the mean Dice of each structure, each image with the model that it chooses."""
+
+        def one(case: Case) -> dict[str, float]:
+            segmenter = family.segmenter_of(read_case(case)[0])
+            if segmenter is self.base:
+                return self.by_base(case.image, case.labels)
+            return case_dice(segmenter.segment, case, self.domain)
+
+        return mean_dice(one(case) for case in cases)
 
 
-def fill_store(folder: Path, pool: Sequence[TargetVolume], count: int) -> int:
-    """Add corrections of the most uncertain slices to a store; return their number."""
+def choose_slices(pool: Sequence[TargetVolume], arm: str, count: int) -> list[ScoredSlice]:
+    """Return the slices that the reader corrects."""
     scored = [
         ScoredSlice(number, index, float(one.found.slice_scores[0, index]))
         for number, one in enumerate(pool)
         for index in one.slices
     ]
-    chosen = most_uncertain(scored, count)
+    if arm == "all":
+        return scored
+    if arm != "patients":
+        return most_uncertain(scored, count)
+    chosen: list[ScoredSlice] = []
+    for number, _one in enumerate(pool):
+        if len(chosen) < count:
+            chosen += [one for one in scored if one.case == number]
+    return chosen
+
+
+def fill_store(folder: Path, pool: Sequence[TargetVolume], chosen: Sequence[ScoredSlice]) -> None:
+    """Add corrections of some slices to a store."""
     store = CorrectionStore.open(folder, create=True)
     for number, one in enumerate(pool):
-        slices = [one.slice for one in chosen if one.case == number]
+        slices = [each.slice for each in chosen if each.case == number]
         if not slices:
             continue
         card = one.found.card
+        structures = [int(code) for code in np.unique(one.reference.data) if code]
         store.add(
             Correction(
                 one.image,
-                corrected(one.found.labels, one.reference, slices, one.structures),
+                corrected(one.found.labels, one.reference, slices, structures),
                 {label.code: label.name for label in card.labels[1:]},
                 one.found.labels,
                 seen=[(0, index) for index in slices],
@@ -116,163 +225,88 @@ def fill_store(folder: Path, pool: Sequence[TargetVolume], count: int) -> int:
                 group=store.group_id(one.case.patient),
             )
         )
-    return len(chosen)
 
 
-def base_dice(rows: Sequence[StructureMetrics], names: set[str]) -> float:
-    """Return the mean Dice of the named structures on the base task."""
-    chosen = [row for row in rows if row.structure in names]
-    sample = Sample(
-        [row.dice for row in chosen],
-        [row.patient for row in chosen],
-        [row.structure for row in chosen],
-    )
-    return estimate(sample).value
+def untrained(folder: Path, settings: Settings) -> tuple[Path, Settings]:
+    """Return a model with random weights, and settings without a parent to stay near."""
+    card = replace(load_card(BASE), name="untrained", trained_on=(), metrics={}, history=())
+    torch.manual_seed(settings.seed)
+    save_model(folder, build_network(card), card)
+    return folder, replace(settings, shares=(1.0,), learning_rate=4e-3)
 
 
-class Experiment:
-    """A target domain, the base model and the table of results."""
+def calibration_error(segmenter: Segmenter, cases: Sequence[Case], domain: Domain) -> float:
+    """Return the expected calibration error within 5 mm of the contours, over all cases."""
+    counts: list[Reliability] = []
+    for case in cases:
+        image, reference = read_case(case)
+        slices = domain.slices(reference)
+        found = segmenter.segment(image, keep_probabilities=True)
+        assert found.probabilities is not None
+        probabilities = found.probabilities.data[:, slices]
+        codes = np.array([label.code for label in found.card.classes])
+        winner = codes[probabilities.argmax(0)]
+        truth = reference.data[slices]
+        band = foreground_band(winner, truth, image.in_plane_spacing)
+        right = (winner == truth)[band]
+        counts.append(Reliability.of(probabilities.max(0)[band], right, 0.0))
+    together = Reliability(np.sum([one.counts for one in counts], axis=0), np.zeros(()))
+    return float(together.ece())
 
-    def __init__(self, domain: Domain, acdc: Path, work: Path, settings: Settings) -> None:
-        self.segmenter = Segmenter.from_pretrained(BASE)
-        self.domain, self.acdc, self.work, self.settings = domain, acdc, work, settings
-        self.table = TRIALS if domain.name == "trial" else TABLE
-        self.rows = read_table(self.table)
 
-    def measure(
-        self, split: PatientSplit, arm: str, slices: tuple[int, int], seconds: float,
-        segmenter: Segmenter,
-    ) -> None:  # fmt: skip
-        """Measure a model and keep the row; ``slices`` were corrected and trained on."""
-        dice = target_dice(segmenter, split.test, self.domain)
-        rows = evaluate(split.base, segmenter)
-        every = {row.structure for row in rows}
-        row = RunResult(
-            self.domain.name,
-            split.name,
-            arm,
-            slices[0],
-            slices[1],
-            round(fmean(dice.values()), 4),
-            round(dice.get("right ventricle", NAN), 4),
-            round(dice.get("left ventricular myocardium", NAN), 4),
-            round(dice.get("left ventricle", NAN), 4),
-            round(base_dice(rows, every), 4),
-            round(base_dice(rows, set(dice)), 4),
-            round(seconds, 1),
-            f"{platform.machine()}, {torch.get_num_threads()} threads",
-        )
-        self.rows.append(row)
-        write_table(self.table, self.rows)
-        print(row, file=sys.stderr, flush=True)
+def mean(values: Iterable[float]) -> float:
+    """Return a mean for the table."""
+    return round(fmean(values), 4)
 
-    def run(self, split: PatientSplit, arm: str, count: int, label: str) -> None:
-        """Correct, train and measure, unless the row exists."""
-        if (self.domain.name, split.name, label, count) in {row.key for row in self.rows}:
-            return
-        if arm == "none":
-            self.measure(split, arm, (0, 0), 0.0, self.segmenter)
-            return
-        folder = self.work / f"{self.domain.name}-{split.name}-{label}-{count}".replace(" ", "_")
-        shutil.rmtree(folder, ignore_errors=True)
-        pool = segment_cases(split.pool, self.segmenter, self.domain)
-        there = fill_store(folder / "store", pool, count)
-        if arm == "norms":
-            self.measure(split, label, (count, 0), 0.0, self.with_adapted_norms(folder / "store"))
-            return
-        base, settings = self.start(arm, folder)
-        replay = self.acdc if arm == "replay" else None
-        store = str(folder / "store")
-        config = FinetuneConfig(
-            str(base), store, replay=str(replay) if replay else None, device="cpu"
-        )
-        tuned = finetune(config, folder / "run", settings=settings)
-        model = base if tuned.card is None else tuned.folder
-        segmenter = Segmenter.from_pretrained(model, "cpu")
-        self.measure(split, label, (count, there), tuned.seconds, segmenter)
-        shutil.rmtree(folder / "store")
 
-    def with_adapted_norms(self, store: Path) -> Segmenter:
-        """Return the base model with batch norms adapted to the images of a store."""
-        network, card = load_network(BASE)
-        corrected = gather(CorrectionStore.open(store), card, [])
-        adapt_statistics(network, corrected.frames, card, 0.5, self.settings.seed)
-        return Segmenter(network, card, "cpu")
-
-    def between(self, learnt: Path, shares: Sequence[float], label: str) -> None:
-        """Measure interpolations between the weights of the base model and those of a run.
-
-        The model must have been trained with all of the way (``shares: [1.0]``); ``shares`` are its
-        weights.
-        """
-        parent = load_network(BASE)[0]
-        for share in shares:
-            network, card = load_network(learnt)
-            network.load_state_dict(interpolate_weights(parent, [network.state_dict()], share))
-            segmenter = Segmenter(network, card, "cpu")
-            for split in self.domain.splits:
-                self.measure(split, f"{label}, {share:g} of the way", (0, 0), 0.0, segmenter)
-
-    def start(self, arm: str, folder: Path) -> tuple[str | Path, Settings]:
-        """Return the start model of an arm, and its settings."""
-        if arm == "weights":
-            return BASE, replace(self.settings, adapt_statistics=0.0)
-        if arm != "scratch":
-            return BASE, self.settings
-        card = replace(load_card(BASE), name="untrained", trained_on=(), metrics={}, history=())
-        torch.manual_seed(self.settings.seed)
-        save_model(folder / "untrained", build_network(card), card)
-        # A new network has nothing to retain: no distillation, the learning rate of the recipe.
-        return folder / "untrained", replace(
-            self.settings,
-            adapt_statistics=0.0,
-            freeze_statistics=False,
-            shares=(1.0,),
-            learning_rate=4e-3,
-            distillation=replace(self.settings.distillation, weight=0.0, unseen=0.0),
-        )
+def mean_dice(cases: Iterable[dict[str, float]]) -> dict[str, float]:
+    """Return the mean of each structure over the cases that have it."""
+    values: dict[str, list[float]] = {}
+    for case in cases:
+        for name, dice in case.items():
+            values.setdefault(name, []).append(dice)
+    return {name: fmean(dice) for name, dice in values.items()}
 
 
 def plan(
-    splits: Sequence[PatientSplit], counts: Sequence[int], arms: Sequence[str]
-) -> Iterator[tuple[PatientSplit, str, int]]:
+    domains: Sequence[Callable[[], Domain]],
+    arms: Sequence[str],
+    counts: Sequence[int],
+    seeds: Sequence[int],
+) -> Iterator[tuple[Domain, PatientSplit, int, str, int]]:
     """Yield the runs, the most informative first."""
-    yield from ((split, "none", 0) for split in splits)
-    for arm in arms:
-        for count in sorted(counts, key=lambda count: abs(count - 20)):
-            yield from ((split, arm, count) for split in splits)
+    made = [domain() for domain in domains]
+    for seed in seeds:
+        for arm in arms:
+            asked = {"none": (0,), "all": (EVERYTHING,), "queue": counts}.get(arm, counts[:1])
+            for count in asked:
+                for domain in made:
+                    for split in domain.splits:
+                        if arm != "none" or seed == seeds[0]:
+                            yield domain, split, seed, arm, count
 
 
 def main() -> None:
     """Run the missing experiments, then write the page."""
     parser = parser_of(__doc__)
     parser.add_argument("--acdc", type=Path, help="ACDC, prepared by flomo data prepare")
-    parser.add_argument("--target", type=Path, help="Sunnybrook: cases.csv, images/, labels/")
+    parser.add_argument("--myops", type=Path, help="MyoPS: a folder for each contrast")
+    parser.add_argument("--sunnybrook", type=Path, help="Sunnybrook: cases.csv, images/, labels/")
     parser.add_argument("--work", type=Path, help="folder for runs")
-    parser.add_argument("--domain", default="protocol", choices=DOMAINS)
-    parser.add_argument("--counts", type=int, nargs="+", default=COUNTS)
+    parser.add_argument("--domains", nargs="+", default=DOMAINS, choices=DOMAINS)
     parser.add_argument("--arms", nargs="+", default=ARMS, choices=ARMS)
-    parser.add_argument(
-        "--splits", "--questions", type=int, help="number of splits of the domain to run"
-    )
-    parser.add_argument("--settings", type=Path, help="fine-tuning settings for a trial")
-    parser.add_argument("--label", help="name of the trial in the table, instead of its arm")
-    parser.add_argument("--between", nargs="+", metavar=("MODEL", "SHARE"), help="see above")
+    parser.add_argument("--counts", type=int, nargs="+", default=COUNTS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--page-only", action="store_true")
     args = parser.parse_args()
-    if (args.settings or args.label) and args.domain != "trial":
-        parser.error("--settings and --label need --domain trial")
     if not args.page_only:
-        domain = DOMAINS[args.domain](args.target, args.acdc, args.work, load_card(BASE))
-        experiment = Experiment(domain, args.acdc, args.work, read_settings(args.settings))
-        if args.between:
-            folder, shares = Path(args.between[0]), [float(share) for share in args.between[1:]]
-            experiment.between(folder, shares, args.label or "tuned")
-            return
-        for split, arm, count in plan(domain.splits[: args.splits], args.counts, args.arms):
-            label = args.label if args.label and arm != "none" else arm
-            experiment.run(split, arm, count, label)
-    write_results(read_table(TABLE), read_table(TRIALS))
+        makers = [lambda name=name: DOMAINS[name](args, load_card(BASE)) for name in args.domains]
+        experiments: dict[str, Experiment] = {}
+        for domain, split, seed, arm, count in plan(makers, args.arms, args.counts, args.seeds):
+            if domain.name not in experiments:
+                experiments[domain.name] = Experiment(domain, args.acdc, args.work)
+            experiments[domain.name].run(split, seed, arm, count)
+    write_results(read_table(TABLE))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write the page and the picture of the correction experiment from its tables."""
+"""Write the page and the picture of the correction experiment from its table."""
 
 from __future__ import annotations
 
@@ -9,202 +9,163 @@ from statistics import fmean
 
 from correction_results import RunResult
 from matplotlib.figure import Figure
-from page_writer import DOCS, MISSING, document, table, write_page
+from page_writer import DOCS, MISSING, document, number, table, write_page
 
 from flomo_training.drawing import hide_frame, save_figure
 
-TITLES = {
-    "none": "no fine-tuning",
-    "norms": "batch norms adapted only",
-    "weights": "fine-tuned, batch norms unchanged",
-    "tuned": "fine-tuned, batch norms adapted",
-    "replay": "fine-tuned, with replay of base data",
-    "scratch": "new network, same slices",
-}
-COLOURS = {
-    "norms": "#a855f7",
-    "weights": "#f97316",
-    "tuned": "#2563eb",
-    "replay": "#16a34a",
+ARMS = {
+    "none": "no tuning",
+    "queue": "slices that the review list offers first",
+    "patients": "whole patients",
+    "all": "every slice of all patients",
+    "cautious": "as the list, cautious settings",
+    "scratch": "as the list, new network",
 }
 STRUCTURES = {"target_rv": "RV", "target_myocardium": "myocardium", "target_lv": "LV"}
-
+DOMAINS = {
+    "lge": ("MyoPS, late enhancement", "#D55E00"),
+    "t2": ("MyoPS, T2", "#0072B2"),
+    "c0": ("MyoPS, bSSFP", "#009E73"),
+    "sunnybrook": ("Sunnybrook", "#CC79A7"),
+    "mild": ("ACDC with mild changes", "#666666"),
+}
+TEXTS = {
+    "lge": """\
+30 patients of another hospital in a contrast that the model was not trained on; two to six slices
+each, labels in the codes of ACDC, myocardium with scar and edema. Ten patients are corrected and
+the other twenty are the test set; the halves differ by the ten.""",
+    "t2": """\
+The same patients in a third contrast.""",
+    "c0": """\
+The same patients in the contrast of ACDC, contoured with a thicker wall.""",
+    "sunnybrook": """\
+Three patients of another hospital, scanner and reader (CC0, Radau et al., MIDAS Journal 2009); left
+ventricle at both phases, its myocardium at end diastole, in slices with contours. Each patient in
+turn is the test set and the other two are corrected.""",
+    "mild": """\
+The 16 patients of ACDC fold 0 with noise of 0.05 of the intensity window and intensities to the
+power 0.5; eight are corrected and eight are the test set, then vice versa. There is little to
+learn.""",
+}
 INTRODUCTION = """\
 # Learning from corrections
 
-Written by `training/benchmarks/correction_loop.py` from `correction_loop.csv` and
-`correction_trial.csv` beside it; do not edit by hand.
+Written by `training/benchmarks/correction_loop.py` from `correction_loop.csv` beside it; do not
+edit by hand.
 
-`flomo-b0-acdc` was trained on 64 patients of ACDC (folds 1 to 4) and is applied to data that look
-different. In the volumes of some patients, a simulated reader corrects the *k* most uncertain
-slices from the reference labels, and `flomo finetune` learns from this store with the default
-settings. It holds out some of these patients for early stopping, so it trains on fewer than *k*
-slices. The Dice is then measured on other patients.
+`flomo-b0-acdc` was trained on ACDC and is applied to other data. In some patients a simulated
+reader corrects slices to the reference labels, and `flomo finetune` learns from this store: a
+specialist, beside which its parent stays in use. The Dice is then measured on other patients, and
+every image chooses the parent or the specialist by its signature, as in use.
 
-*Target*: mean 3-D Dice on the test patients of the target data, first over volumes, then over
-structures. *Base*: the same on images of the base task that were never trained on. *Gap*: distance
-of the target to the Dice named in each section; *closed* is the fraction of it that fine-tuning
-recovers. *Batch norms adapted*: before training, the means and variances of the batch norms move
-half way to those of the images in the store, which needs no labels (`adapt_statistics`); *batch
-norms unchanged* skips this. *New network*: the same slices and steps, from random weights. One
-seed."""
-
-SECTIONS = {
-    "protocol": """\
-## Another protocol
-
-The 16 patients of ACDC fold 0, blurred (sigma 1 pixel) and with another contrast (intensities to
-the power 2.5). Half of the patients are corrected and the others are the test set, then vice versa
-(*half 1*, *half 2*). Base: the unchanged images of the test patients; the gap is to their Dice. The
-settings of fine-tuning were chosen for the same change on other patients (see *Trials*).
-
-One rule was changed during the experiment: which component of a structure is kept
-(`largest_component`). After fine-tuning with 10 to 40 slices, the model lost the left ventricle of
-one volume of half 2 to a flat component beyond its base that had more voxels; now the component
-that is largest in projection is kept. The fine-tuned models of half 2 were measured with this rule,
-those of half 1 before it. On the trial patients, on the unchanged images and without fine-tuning
-both rules keep the same components.""",
-    "scanner": """\
-## Half the resolution, with noise
-
-The same patients and halves, at half the resolution and with noise of 0.05 of the intensity window.
-Lost detail cannot be recovered by training.""",
-    "sunnybrook": """\
-## A real scanner: Sunnybrook
-
-Three patients of another hospital, scanner and reader (CC0, Radau et al., MIDAS Journal 2009); the
-left ventricle was contoured at end-diastole and end-systole, the myocardium at end-diastole only.
-Each patient in turn is the test set and the slices of the other two are corrected; the right
-ventricle stays as the model segmented it. Only labelled slices count. Base: ACDC fold 0. The gap is
-to the Dice of the same two structures there, though contours of another reader need not reach
-it.""",
-}
-
-TRIALS = """\
-## Trials
-
-How the settings were chosen: 12 patients that the model was trained on, in the changed contrast of
-*Another protocol*, six of them corrected (20 slices, 16 for training), six tested. *of the way*:
-weights between those of the model (0) and those after training (1), the setting `interpolation`;
-for *batch norms*: statistics between those of the model and those of the corrected images, the
-setting `adapt_statistics`."""
+*Target*: mean 3-D Dice on the test patients, over volumes and then over structures; *alone*: with
+the specialist for every image; *chosen by*: share of the test images that chose it. *Base*: the
+same for the ACDC images of fold 0, which were held out of the training of the model. *Share*: of
+the way from the parent to the trained weights, as cross-validation over the corrected patients
+chose it. *ECE*: expected calibration error of the specialist near the contours. In brackets the
+single runs: halves of the patients, then seeds."""
 
 
-def write_results(rows: Sequence[RunResult], trials: Sequence[RunResult]) -> None:
-    """Write the page and the picture beside the tables."""
-    write_page(DOCS / "correction_loop.md", page(rows, trials))
-    if any(row.domain == "protocol" and row.arm == "tuned" for row in rows):
-        draw([row for row in rows if row.domain == "protocol"], DOCS / "correction_loop.png")
+def write_results(rows: Sequence[RunResult]) -> None:
+    """Write the page and the picture beside the table."""
+    write_page(DOCS / "correction_loop.md", page(rows))
+    if any(row.arm == "queue" for row in rows):
+        draw(rows, DOCS / "correction_loop.png")
 
 
-def page(rows: Sequence[RunResult], trials: Sequence[RunResult]) -> str:
+def page(rows: Sequence[RunResult]) -> str:
     """Return the page as Markdown."""
     blocks = [INTRODUCTION]
-    for domain, text in SECTIONS.items():
+    if any(row.arm == "queue" for row in rows):
+        blocks += [
+            "![Dice after k corrected slices](correction_loop.png)",
+            "*Mean over halves and seeds; the dashed lines are the Dice without tuning.*",
+        ]
+    for domain, (title, _colour) in DOMAINS.items():
         some = [row for row in rows if row.domain == domain]
-        splits = sorted({row.split for row in some if row.arm != "none"})
-        if splits:
-            blocks += [text, f"Measured so far: {', '.join(splits)}.", results_table(some)]
-            if domain == "protocol":
-                blocks += [
-                    "![Dice after k corrected slices](correction_loop.png)",
-                    "*Dots: mean of both halves; thin lines: each half.*",
-                ]
-    if trials:
-        blocks += [TRIALS, results_table(trials)]
+        if any(row.arm != "none" for row in some):
+            seeds = len({row.seed for row in some if row.arm != "none"})
+            measured = f"Measured so far with {seeds} seed{'s' * (seeds != 1)}."
+            blocks += [f"## {title}", TEXTS[domain], measured, results_table(some)]
     hardware = "; ".join(sorted({row.hardware for row in rows}))
     return document(
         *blocks,
         f"Hardware: {hardware}; float32. Minutes: of training, on a machine that did other work at "
-        "the same time; missing where the training was paused.",
+        "the same time.",
     )
 
 
 def results_table(rows: Sequence[RunResult]) -> str:
     """Return the table of one domain: a line for each arm and number of slices."""
     shown = {key: name for key, name in STRUCTURES.items() if not math.isnan(getattr(rows[0], key))}
-    head = ["model", "slices: corrected, trained on", "target", *shown.values(), "gap", "closed",
-            "base", "change", "minutes"]  # fmt: skip
-    start_of = {row.split: row for row in rows if row.arm == "none"}
+    head = ["corrected", "slices, patients", "target", *shown.values(), "alone", "chosen by"]
+    head += ["base", "share", "ECE", "minutes"]
+    start = _mean([row for row in rows if row.arm == "none"], "base")
     lines = []
-    for arm, count in sorted({(row.arm, row.slices) for row in rows}, key=_order):
-        some = [row for row in rows if (row.arm, row.slices) == (arm, count)]
-        starts = [start_of[row.split] for row in some]
-        gap = _mean(starts, "base_same") - _mean(starts, "target")
-        closed = change = minutes = MISSING
-        if arm != "none":
-            gain = _mean(some, "target") - _mean(starts, "target")
-            closed = f"{100 * gain / gap:.0f} %"
-            change = f"{_mean(some, 'base') - _mean(starts, 'base'):+.4f}"
-            seconds = _mean(some, "seconds")
-            minutes = f"{seconds / 60:.1f}" if seconds > 0 else MISSING
-        slices = f"{count}, {_mean(some, 'learnt'):.0f}" if arm != "none" and count else MISSING
+    for arm, count in sorted({(row.arm, row.count) for row in rows}, key=_order):
+        some = [row for row in rows if (row.arm, row.count) == (arm, count)]
+        tuned = arm != "none"
         lines.append(
-            [TITLES.get(arm, arm), slices, _mean_and_values(some, "target")]
-            + [f"{_mean(some, key):.3f}" for key in shown]
-            + [f"{gap:.3f}", closed, _mean_and_values(some, "base"), change, minutes]
-        )
+            [ARMS[arm], f"{_mean(some, 'slices'):.0f}, {_mean(some, 'patients'):.0f}"
+             if tuned else MISSING, _values(some, "target")]
+            + [number(_mean(some, key), 3) for key in shown]
+            + [
+                number(_mean(some, "alone"), 3),
+                f"{100 * _mean(some, 'routed'):.0f} %" if tuned else MISSING,
+                number(_mean(some, "base") - start, 4, signed=True) if tuned else f"{start:.4f}",
+                number(_mean(some, "share"), 2) if tuned else MISSING,
+                number(_mean(some, "ece"), 3),
+                f"{_mean(some, 'seconds') / 60:.1f}" if tuned else MISSING,
+            ]
+        )  # fmt: skip
     return table(head, lines)
 
 
-def _order(kind: tuple[str, int]) -> tuple[int, str, int]:
-    """Return a sort key: known arms first, in the order of their titles."""
-    arm, count = kind
-    known = list(TITLES)
-    return (known.index(arm) if arm in known else len(known), arm, count)
+def _order(kind: tuple[str, int]) -> tuple[int, int]:
+    """Return a sort key: arms in the order of their titles."""
+    return list(ARMS).index(kind[0]), kind[1]
 
 
 def _mean(rows: Sequence[RunResult], quantity: str) -> float:
-    return fmean(getattr(row, quantity) for row in rows)
+    return fmean(getattr(row, quantity) for row in rows) if rows else math.nan
 
 
-def _mean_and_values(rows: Sequence[RunResult], quantity: str) -> str:
+def _values(rows: Sequence[RunResult], quantity: str) -> str:
     """Return the mean, and in brackets the values if there are several."""
-    values = [getattr(row, quantity) for row in rows]
+    values = [getattr(row, quantity) for row in sorted(rows, key=lambda row: (row.seed, row.split))]
     each = f" ({', '.join(f'{value:.3f}' for value in values)})" if len(values) > 1 else ""
     return f"{fmean(values):.4f}{each}"
 
 
 def draw(rows: Sequence[RunResult], picture: Path) -> None:
-    """Plot the change of the Dice on target and base against the number of corrected slices.
-
-    Thin lines are the halves of the patients, dots their means. A new network is far below and not
-    drawn.
-    """
-    figure = Figure(figsize=(9.6, 4.4), layout="constrained")
-    before = {row.split: row for row in rows if row.arm == "none"}
-    gap = _mean(list(before.values()), "base_same") - _mean(list(before.values()), "target")
-    for axes, quantity, title in zip(
-        figure.subplots(1, 2),
-        ("target", "base"),
-        ("target: fold 0 in another contrast", "base: the same patients, unchanged"),
-        strict=True,
-    ):
-        axes.axhline(0, color="black", linewidth=1, linestyle="--", label=TITLES["none"])
-        if quantity == "target":
-            axes.axhline(gap, color="#f59e0b", linewidth=1, label="unchanged images")
-            axes.axhline(gap / 3, color="#f59e0b", linewidth=1, linestyle=":",
-                         label="a third of the gap")  # fmt: skip
-        for arm, colour in COLOURS.items():
-            moved = {
-                split: {
-                    row.slices: getattr(row, quantity) - getattr(start, quantity)
-                    for row in sorted(rows, key=lambda row: row.slices)
-                    if (row.arm, row.split) == (arm, split)
-                }
-                for split, start in before.items()
-            }
-            for changes in moved.values():
-                axes.plot(changes.keys(), changes.values(), ".-", color=colour, alpha=0.4)
-            everywhere = sorted(set.intersection(*(set(changes) for changes in moved.values())))
-            means = [fmean(changes[count] for changes in moved.values()) for count in everywhere]
-            if any(moved.values()):  # also in the legend if the halves share no count
-                axes.plot(everywhere, means, "o", color=colour, label=TITLES[arm])
-        axes.set_title(title, fontsize=10)
-        axes.set_xlabel("corrected slices")
-        axes.set_ylabel("change of the mean Dice")
+    """Plot the Dice on other patients against corrected slices, and against minutes of training."""
+    figure = Figure(figsize=(9.6, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    for domain, (title, colour) in DOMAINS.items():
+        some = [row for row in rows if row.domain == domain]
+        queue = [row for row in some if row.arm in ("queue", "all")]
+        if not queue:
+            continue
+        before = _mean([row for row in some if row.arm == "none"], "target")
+        left.axhline(before, color=colour, linewidth=1, linestyle="--")
+        points = sorted(
+            (
+                _mean(those, "slices"),
+                _mean(those, "seconds") / 60,
+                _mean(those, "target"),
+            )
+            for count in {row.count for row in queue}
+            if (those := [row for row in queue if row.count == count])
+        )
+        slices, minutes, dice = zip(*points, strict=True)
+        left.plot((0, *slices), (before, *dice), "o-", color=colour, label=title)
+        right.plot((0, *minutes), (before, *dice), "o-", color=colour)
+    left.set_xlabel("corrected slices")
+    right.set_xlabel("minutes of training")
+    left.set_ylabel("mean Dice on other patients")
+    for axes in (left, right):
         axes.grid(alpha=0.3)
         hide_frame(axes)
-    handles, names = figure.axes[0].get_legend_handles_labels()
+    handles, names = left.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     save_figure(figure, picture, 130)

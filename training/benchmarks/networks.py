@@ -150,7 +150,7 @@ def measure_network(
     ]
     elsewhere = None
     if data == "acdc" and options.sunnybrook is not None:
-        elsewhere = sunnybrook_dice(options.sunnybrook, source, segmenter)
+        elsewhere = sunnybrook_dice(options.sunnybrook, segmenter)
     row = NetworkResult(
         entry.name,
         data,
@@ -182,11 +182,11 @@ def _ece(records: Sequence[SliceRecord], which: Literal["near", "everywhere"]) -
     return round(float(together.ece()), 4)
 
 
-def sunnybrook_dice(source: Path, acdc: Path, segmenter: Segmenter) -> float:
+def sunnybrook_dice(source: Path, segmenter: Segmenter) -> float:
     """Return the mean Dice of the left ventricle in the labelled slices of Sunnybrook."""
-    domain = sunnybrook(source, acdc)
+    domain = sunnybrook(source)
     cases = [case for split in domain.splits for case in split.test]
-    return round(target_dice(segmenter, cases, domain)[OTHER_STRUCTURE], 4)
+    return round(target_dice(segmenter.segment, cases, domain)[OTHER_STRUCTURE], 4)
 
 
 def held_out_dice(run: Path, row: NetworkResult) -> float | None:

@@ -37,10 +37,7 @@ def _read(name: str) -> Any:
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "accuracy": _accuracy,
-    "correction_loop": lambda: correction_loop_page.page(
-        read_table(correction_loop.TABLE),
-        read_table(correction_loop.TRIALS),
-    ),
+    "correction_loop": lambda: correction_loop_page.page(read_table(correction_loop.TABLE)),
     "networks": lambda: networks_page.page(networks.read_comparisons(DOCS / networks.FIGURES)),
     "peers": lambda: peers.page(_read("peers.json")),
     "speed": lambda: speed_page.page(speed_report.read_report(DOCS / "speed.json")),
