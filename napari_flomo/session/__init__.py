@@ -83,7 +83,7 @@ from napari_flomo.session.presenter import Presenter
 from napari_flomo.session.queue_filter import COLUMNS, Column, QueueFilter
 from napari_flomo.session.recovery import note_of
 from napari_flomo.session.removed_labels import give_up, labels_at_risk
-from napari_flomo.session.reporting import report_of, save_structured_report
+from napari_flomo.session.reporting import report_of, start_structured_report
 from napari_flomo.session.review import Review, SliceIndex, SliceState
 from napari_flomo.session.review_queue import listed, progress_text
 from napari_flomo.session.runs import Run
@@ -190,7 +190,7 @@ __all__ = [
     "report_messages",
     "report_of",
     "review_note",
-    "save_structured_report",
+    "start_structured_report",
     "structure_colours",
     "study_messages",
     "suggestion_messages",

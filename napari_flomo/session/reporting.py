@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+
 import numpy as np
 
+from napari_flomo.errors import FlomoError
 from napari_flomo.files import PathLike, write_all
 from napari_flomo.measures import Conventions, measure_study
 from napari_flomo.reports import Report, structured_report_files
@@ -46,6 +50,30 @@ def report_of(image: OpenImage, conventions: Conventions | None = None) -> Repor
         segmentation.card,
         accepted=accepted,
     )
+
+
+def start_structured_report(
+    image: OpenImage,
+    report: Report,
+    series: PathLike,
+    path: PathLike,
+    *,
+    done: Callable[[str], None],
+    in_main_thread: Callable[[Callable[[], None]], object],
+) -> None:
+    """Run `save_structured_report` in a thread.
+
+    ``done`` is called through ``in_main_thread`` with what to show to the user, also for an error.
+    """
+
+    def work() -> None:
+        try:
+            text = save_structured_report(image, report, series, path)
+        except FlomoError as error:
+            text = str(error)
+        in_main_thread(lambda: done(text))
+
+    threading.Thread(target=work, name="flomo report", daemon=True).start()
 
 
 def save_structured_report(

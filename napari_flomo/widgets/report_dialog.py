@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ from napari_flomo.reports import (
     structured_report_paths,
 )
 from napari_flomo.segmentation import DICOM_SUFFIX
-from napari_flomo.session import messages, report_messages, save_structured_report
+from napari_flomo.session import messages, report_messages, start_structured_report
 from napari_flomo.widgets.forms import make_form
 from napari_flomo.widgets.forms.report import PersonOptions, make_conventions_form
 from napari_flomo.widgets.main_thread import MainThread
@@ -128,14 +127,14 @@ class ReportDialog(QDialog):
             self.problem.setText(text)
             self.save_button.setEnabled(True)
 
-        def work() -> None:
-            try:
-                text = save_structured_report(self._image, report, self._series, target)
-            except FlomoError as error:
-                text = str(error)
-            self._in_main_thread(lambda: done(text))
-
-        threading.Thread(target=work, name="flomo report", daemon=True).start()
+        start_structured_report(
+            self._image,
+            report,
+            self._series,
+            target,
+            done=done,
+            in_main_thread=self._in_main_thread,
+        )
 
     def _measure(self) -> None:
         """Measure by the conventions that are chosen, which takes up to a second."""

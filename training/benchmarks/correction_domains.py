@@ -8,7 +8,7 @@ ACDC fold 0 with slightly more noise and another contrast, where a model has lit
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -147,9 +147,14 @@ def target_dice(
     segment: Callable[[Volume], Segmentation], cases: Sequence[Case], domain: Domain
 ) -> dict[str, float]:
     """Return the mean 3-D Dice of each structure over volumes, in the slices that are labelled."""
+    return mean_dice(case_dice(segment, case, domain) for case in cases)
+
+
+def mean_dice(cases: Iterable[dict[str, float]]) -> dict[str, float]:
+    """Return the mean of each structure over the cases that have it."""
     values: dict[str, list[float]] = {}
     for case in cases:
-        for name, dice in case_dice(segment, case, domain).items():
+        for name, dice in case.items():
             values.setdefault(name, []).append(dice)
     return {name: fmean(dice) for name, dice in values.items()}
 

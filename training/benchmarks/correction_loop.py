@@ -34,7 +34,7 @@ from statistics import fmean
 
 import numpy as np
 import torch
-from correction_domains import DOMAINS, FOLD, Domain, PatientSplit, case_dice
+from correction_domains import DOMAINS, FOLD, Domain, PatientSplit, case_dice, mean_dice
 from correction_loop_page import write_results
 from correction_results import RunResult, read_table, write_table
 from page_writer import DOCS, parser_of
@@ -257,15 +257,6 @@ def calibration_error(segmenter: Segmenter, cases: Sequence[Case], domain: Domai
 def mean(values: Iterable[float]) -> float:
     """Return a mean for the table."""
     return round(fmean(values), 4)
-
-
-def mean_dice(cases: Iterable[dict[str, float]]) -> dict[str, float]:
-    """Return the mean of each structure over the cases that have it."""
-    values: dict[str, list[float]] = {}
-    for case in cases:
-        for name, dice in case.items():
-            values.setdefault(name, []).append(dice)
-    return {name: fmean(dice) for name, dice in values.items()}
 
 
 def plan(

@@ -23,11 +23,6 @@ MIN_DICE = 0.999
 MAX_DIFFERENT_PIXELS = 8
 """Pixels that may always differ; on few slices a Dice of 0.999 would allow none."""
 
-MIN_STRUCTURE_PIXELS = 20_000
-"""Structure pixels, about a short-axis stack, on which engines in lower precision are compared: the
-effect of rounding depends on the processor and does not show in a slice or two.
-"""
-
 
 @dataclass(frozen=True)
 class EngineAgreement:
@@ -47,19 +42,6 @@ class EngineAgreement:
     def dice(self) -> float:
         """Dice of all structure pixels together; 1 if neither has any."""
         return 2 * self.shared / self.marked if self.marked else 1.0
-
-    @property
-    def is_sufficient(self) -> bool:
-        """Whether enough structure pixels were compared."""
-        return self.marked >= 2 * MIN_STRUCTURE_PIXELS
-
-    def __add__(self, other: EngineAgreement) -> EngineAgreement:
-        return EngineAgreement(
-            max(self.difference, other.difference),
-            self.labels + other.labels,
-            self.marked + other.marked,
-            self.shared + other.shared,
-        )
 
 
 def compare(found: Output, truth: Output, card: ModelCard) -> EngineAgreement:
@@ -82,23 +64,16 @@ def compare(found: Output, truth: Output, card: ModelCard) -> EngineAgreement:
 
 
 def check_agreement(
-    kind: EngineKind,
-    found: Output,
-    truth: Output,
-    card: ModelCard,
-    before: EngineAgreement | None = None,
+    kind: EngineKind, found: Output, truth: Output, card: ModelCard
 ) -> EngineAgreement:
     """Return the agreement of an engine with the plain network, or raise `EngineError`.
 
-    ``found`` and ``truth`` are the outputs of both for the same slices; ``before`` is the agreement
-    on previous slices, which is added.
+    ``found`` and ``truth`` are the outputs of both for the same slices.
     """
     if found.logits.shape != truth.logits.shape:
         shapes = f"{tuple(found.logits.shape)} instead of {tuple(truth.logits.shape)}"
         raise EngineError(f"its logits have the shape {shapes}")
     seen = compare(found, truth, card)
-    if before is not None:
-        seen += before
     if kind.precision == "float32":
         if not seen.difference < FLOAT32_TOLERANCE or seen.labels:
             raise EngineError(

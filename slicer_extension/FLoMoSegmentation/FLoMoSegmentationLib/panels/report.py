@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 import qt
@@ -23,7 +22,7 @@ from napari_flomo.session import (
     measure_messages,
     messages,
     report_messages,
-    save_structured_report,
+    start_structured_report,
 )
 from napari_flomo.volumes import with_ending
 
@@ -156,14 +155,14 @@ class ReportDialog:
             self.ui.reportLine.setText(text)
             self.ui.saveReportButton.setEnabled(True)
 
-        def work() -> None:
-            try:
-                text = save_structured_report(self._image, report, self._series, target)
-            except FlomoError as error:
-                text = str(error)
-            self._in_main_thread(lambda: done(text))
-
-        threading.Thread(target=work, name="flomo report", daemon=True).start()
+        start_structured_report(
+            self._image,
+            report,
+            self._series,
+            target,
+            done=done,
+            in_main_thread=self._in_main_thread,
+        )
 
     def _fill_conventions(self) -> None:
         """Offer the choices of `Conventions`, with the present ones chosen."""
