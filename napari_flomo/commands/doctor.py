@@ -57,11 +57,7 @@ def _lines(findings: dict[str, Any]) -> list[str]:
         lines.append("  none")
     if cache["folder"]:
         lines += ["cache", f"  folder: {cache['folder']}", f"  free: {cache['free_gb']:.1f} GB"]
-    lines += ["extras"]
-    lines += [
-        f"  {name}: {'installed' if found else 'not installed'}"
-        for name, found in findings["extras"].items()
-    ]
+    lines += _extra_lines(findings["extras"], findings["megabytes"])
     lines += [f"problem: {problem}" for problem in findings["problems"]]
     state = "ready to segment" if findings["can_segment"] else "segmentation would not work"
     return [*lines, f"=> {state}"]
@@ -72,3 +68,15 @@ def _engine_lines(engines: dict[str, Any] | None) -> list[str]:
     if not engines:
         return []
     return ["engines", f"  usable: {', '.join(engines['usable'])}"]
+
+
+def _extra_lines(extras: dict[str, bool], megabytes: dict[str, int]) -> list[str]:
+    """Return the lines about extras."""
+    lines = [f"extras, and what they add to the {megabytes['base']} MB of the base"]
+    lines += [
+        f"  {name}: {'installed, ' if found else 'not installed, about '}{megabytes[name]} MB"
+        for name, found in extras.items()
+    ]
+    if not extras["torch"]:
+        lines += ["  (with PyTorch for the CPU; its CUDA build takes several GB)"]
+    return lines

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_flomo import DEFAULT_MODEL, __version__
+from napari_flomo.commands.extras import extra_sizes
 from napari_flomo.errors import FlomoError
 
 PACKAGES = (
@@ -25,13 +26,6 @@ PACKAGES = (
     "huggingface-hub",
     "tqdm",
 )
-# Import names of the packages of each extra.
-EXTRAS = {
-    "torch": ("torch",),
-    "train": ("lightning", "monai", "yaml"),
-    "dicom": ("highdicom",),
-    "fast": ("onnx", "onnxruntime"),
-}
 VECTOR_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 FREE_GB_WANTED = 1.0
 
@@ -40,8 +34,8 @@ def examine() -> dict[str, Any]:
     """Check versions, processor, GPU, models and cache.
 
     Returns plain values only: ``versions``, ``computer``, ``torch`` (None without it), ``engines``,
-    ``models``, ``cache``, ``extras``, ``problems`` (one sentence each, with
-    what to do) and ``can_segment``.
+    ``models``, ``cache``, ``extras`` (whether each is installed), ``megabytes`` (of the base and
+    added by each extra), ``problems`` (one sentence each, with what to do) and ``can_segment``.
     """
     problems: list[str] = []
     versions = _versions(problems)
@@ -56,6 +50,7 @@ def examine() -> dict[str, Any]:
             f"The default model {DEFAULT_MODEL} is not usable; choose another with --model."
         )
     complete = all(versions.values())
+    extras, megabytes = extra_sizes()
     return {
         "versions": versions,
         "computer": _computer(),
@@ -63,7 +58,8 @@ def examine() -> dict[str, Any]:
         "engines": _engines(torch is not None),
         "models": models,
         "cache": cache,
-        "extras": {name: all(map(_is_installed, modules)) for name, modules in EXTRAS.items()},
+        "extras": extras,
+        "megabytes": megabytes,
         "problems": problems,
         "can_segment": bool(complete and has_model),
     }
@@ -186,10 +182,3 @@ def _cache(problems: list[str]) -> dict[str, Any]:
             f"Downloaded models cannot be stored in {folder}; set FLOMO_HOME to a writable folder."
         )
     return {"folder": str(folder), "free_gb": free_gb}
-
-
-def _is_installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False

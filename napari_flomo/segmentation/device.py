@@ -62,11 +62,17 @@ def is_gpu(device: str) -> bool:
     return device.partition(":")[0] == "cuda"
 
 
+def is_installed(module: str) -> bool:
+    """Return True if a package is installed, without importing it."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
 def has_torch() -> bool:
     """Return True if PyTorch is installed, without importing it."""
-    if "torch" in sys.modules:
-        return sys.modules["torch"] is not None
-    return importlib.util.find_spec("torch") is not None
+    return is_installed("torch")
 
 
 def _may_have_gpu() -> bool:

@@ -13,6 +13,7 @@ import pytest
 
 from napari_flomo import models
 from napari_flomo.commands import examination
+from napari_flomo.commands.extras import APPROXIMATE_MB
 from napari_flomo.errors import FlomoError
 
 Flomo = Callable[..., tuple[str, str]]
@@ -47,6 +48,31 @@ def test_ready(findings: Findings, flomo: Flomo) -> None:
     folder = str(Path("shelf") / name)
     assert found["models"] == [{"name": name, "folder": folder, "verified": True}]
     assert flomo("doctor")[0].endswith("=> ready to segment\n")
+
+
+def test_what_extras_add(monkeypatch: pytest.MonkeyPatch, findings: Findings, flomo: Flomo) -> None:
+    """Those installed are measured; of the others a size measured before is shown."""
+    found = findings()
+    extras, sizes = found["extras"], found["megabytes"]
+    assert list(extras) == list(APPROXIMATE_MB) == [name for name in sizes if name != "base"]
+    installed = [name for name, there in extras.items() if there]
+    assert {"torch", "fast", "dicom"} <= set(installed)
+    assert sizes["all"] < sum(sizes[name] for name in extras if name != "all"), "counted twice"
+    for name in installed:
+        # A GPU's libraries are larger, and other systems' wheels differ.
+        assert sizes[name] > 0.5 * APPROXIMATE_MB[name], name
+
+    def distribution(name: str) -> importlib.metadata.Distribution:
+        if name in ("torch", "sympy"):
+            raise importlib.metadata.PackageNotFoundError(name)
+        return importlib.metadata.Distribution.from_name(name)
+
+    monkeypatch.setattr(importlib.metadata, "distribution", distribution)
+    text = flomo("doctor")[0]
+    assert f"  torch: not installed, about {APPROXIMATE_MB['torch']} MB\n" in text
+    assert f"  train: not installed, about {APPROXIMATE_MB['train']} MB\n" in text
+    assert f"  dicom: installed, {sizes['dicom']} MB\n" in text
+    assert f"add to the {sizes['base']} MB of the base\n" in text
 
 
 def test_damaged_weights(monkeypatch: pytest.MonkeyPatch, findings: Findings, flomo: Flomo) -> None:

@@ -14,10 +14,11 @@ import numpy as np
 
 from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.models import ModelCard, load_network
+from napari_flomo.segmentation.device import is_installed
 from napari_flomo.segmentation.engines.agreement import check_agreement
 from napari_flomo.segmentation.engines.engine import EngineError
 from napari_flomo.segmentation.engines.export_notes import preprocessing_notes, readme
-from napari_flomo.segmentation.engines.registry import ENGINES, INSTALL, is_installed
+from napari_flomo.segmentation.engines.registry import ENGINES, INSTALL
 from napari_flomo.segmentation.engines.tracing import example
 from napari_flomo.segmentation.output import Output
 

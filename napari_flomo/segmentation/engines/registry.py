@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import sys
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.segmentation.device import INSTALL_TORCH, has_torch
+from napari_flomo.segmentation.device import INSTALL_TORCH, has_torch, is_installed
 
 ENGINE_VARIABLE = "FLOMO_ENGINE"
 """Environment variable that overrides ``"auto"``."""
@@ -145,11 +144,3 @@ def _can_compile(device: str) -> bool:
         return is_installed("triton")
     names = ("cl",) if sys.platform == "win32" else (os.environ.get("CXX", ""), "g++", "clang++")
     return any(name and shutil.which(name) for name in names)
-
-
-def is_installed(module: str) -> bool:
-    """Return True if a package is installed, without importing it."""
-    try:
-        return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False

@@ -34,6 +34,7 @@ REQUIREMENTS = (
     "matplotlib>=3.8",
     "nibabel>=5.2",
     "openvino>=2025.0",
+    "packaging>=22",
     "pillow>=10",
     "platformdirs>=4.2",
     "pydicom>=3",
