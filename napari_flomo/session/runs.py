@@ -37,10 +37,13 @@ class Run(Job):
         As requested; None where the task has none.
     only_maps
         Whether only uncertainty maps are computed: labels, scores and review do not change.
-    options
-        Further arguments of the task.
     consented
         Corrected and accepted slices that may be overwritten, see `kept_slices`.
+
+    Attributes
+    ----------
+    options
+        Further arguments of the task.
     """
 
     def __init__(

@@ -122,3 +122,11 @@ def is_ours(module: str) -> bool:
 def is_third_party(module: str) -> bool:
     """Return True if a module is neither ours nor of the standard library."""
     return not is_ours(module) and module.partition(".")[0] not in sys.stdlib_module_names
+
+
+def public_names(path: Path) -> set[str] | None:
+    """Return ``__all__`` of a module; None if it has none."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value))
+    return None

@@ -8,7 +8,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from import_graph import ROOTS, Import, imports, is_ours, is_third_party, modules, package_of
+from import_graph import (
+    ROOTS,
+    Import,
+    imports,
+    is_ours,
+    is_third_party,
+    modules,
+    package_of,
+    public_names,
+)
 
 HOSTS = {"napari", "qtpy", "PySide6", "PySide2", "PyQt6", "PyQt5", "magicgui", "superqt", "vispy"}
 HOSTS |= {"slicer", "ctk", "qt", "vtk"}
@@ -129,14 +138,6 @@ def test_packages_use_each_other_by_their_public_names(repository: Path) -> None
         if module not in faces or (public is not None and not set(names) <= public):
             broken.append(one)
     reject(broken)
-
-
-def public_names(path: Path) -> set[str] | None:
-    """Return ``__all__`` of a module; None if it has none."""
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
-            return set(ast.literal_eval(node.value))
-    return None
 
 
 def test_no_import_cycles(repository: Path) -> None:
