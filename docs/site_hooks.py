@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = {"napari_flomo": ROOT, "flomo_training": ROOT / "training"}
 PLAIN_MODULES = ("napari_flomo.errors",)
 """Public modules that are not packages, so all their names are public."""
+ICON = ROOT / "slicer_extension" / "FLoMoSegmentation.png"
 TOP_LEVEL = {"changelog.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md"}
 WIDTH = "88"
 LATER_IN_SEARCH = "---\nsearch:\n  boost: 0.5\n---\n\n"
@@ -59,6 +60,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages |= {api_page(module): _api(module, names) for module, names in modules.items()}
     for name, text in pages.items():
         files.append(File.generated(config, name, content=text))
+    files.append(File.generated(config, "icon.png", abs_src_path=str(ICON)))
     return files
 
 
