@@ -50,6 +50,11 @@ def extra_sizes() -> tuple[dict[str, bool], dict[str, int]]:
     return installed, sizes
 
 
+def package_sizes() -> dict[str, int]:
+    """Return the bytes of each package that is installed without extras."""
+    return {name: one.size for name, one in _needed("", {})[0].items()}
+
+
 def _needed(extra: str, known: dict[str, _Installed | None]) -> tuple[dict[str, _Installed], bool]:
     """Return the installed packages that this one needs with an extra, itself included.
 

@@ -115,7 +115,7 @@ class Worker:
         return job
 
     def preload(self, model: str, device: str = "auto") -> None:
-        """Let an idle child import torch and load a model, so that the first job starts faster.
+        """Let an idle child, started if there is none, load a model: the first job starts faster.
 
         Does not block. Problems with the model are reported when it is used.
         """

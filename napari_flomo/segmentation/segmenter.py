@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_flomo.models import ModelCard, open_model
 from napari_flomo.progress import ProgressCallback
 from napari_flomo.segmentation.batches import Batches, ProgressSteps
@@ -22,6 +24,7 @@ from napari_flomo.segmentation.inputs import check_input, chosen_indices
 from napari_flomo.segmentation.manifest import StageTimer, run_manifest
 from napari_flomo.segmentation.maps import DEFAULT_MAPS, MapKind, chosen_maps, passes_of
 from napari_flomo.segmentation.orientation import Reorientation
+from napari_flomo.segmentation.postprocessing import keep_largest_component
 from napari_flomo.segmentation.prediction import predict
 from napari_flomo.segmentation.preprocessing import make_plan
 from napari_flomo.segmentation.result_builder import ResultBuilder
@@ -222,10 +225,12 @@ class Segmenter:
         return segmenter
 
     def warm_up(self) -> None:
-        """Load the engine, so that the first slice takes no longer than the others.
+        """Load engine and libraries, so that the first volume takes no longer than the others.
 
-        Does nothing if the size of the images is not known in advance.
+        The engine is not loaded if the size of the images is not known in advance.
         """
+        if self.card.postprocessing != "none":
+            keep_largest_component(np.ones((1, 1, 1), np.uint8), [1])
         side = self.card.preprocessing.crop
         if side is not None:
             self._runner((side, side)).warm_up()

@@ -206,6 +206,10 @@ class Session:
         image = self.image(key)
         return self._runs.add(study_run(image, device), partial(submit, self._worker, image))
 
+    def warm_up(self, model: str, device: str = "auto") -> None:
+        """Let the idle worker load a model, so that the first run is as quick as later ones."""
+        self._worker.preload(model, device)
+
     def pull(self, model: str) -> Run:
         """Download a model as soon as nothing else runs; the result of the run is its folder."""
 

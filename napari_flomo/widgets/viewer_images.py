@@ -63,7 +63,6 @@ class ViewerImages(QObject):
     ) -> None:
         super().__init__()
         self._viewer = weakref.ref(viewer)
-        self._worker = worker or Worker()
         self.in_main_thread = MainThread(self)
         self.preferences = chosen = preferences or Preferences()
         writer = CorrectionWriter(
@@ -71,7 +70,7 @@ class ViewerImages(QObject):
             wanted=lambda: chosen.keep_corrections,
             software={"napari": napari.__version__},
         )
-        self.session = Session(self._worker, self.in_main_thread, writer)
+        self.session = Session(worker, self.in_main_thread, writer)
         self.board = MessageBoard(self.session)
         self.board.subscribe(lambda: self.message_changed.emit(self.board.shown))
         self.current_changed.connect(lambda: self.board.choose(self.key))

@@ -6,6 +6,7 @@ thread.
 
 from __future__ import annotations
 
+import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from napari_flomo.widgets.forms.tools import ToolOptions
 from napari_flomo.widgets.lazy_image import LazyQueue
 from napari_flomo.widgets.napari_adapter import NapariAdapter
 from napari_flomo.widgets.other_labels import OtherLabels
+from napari_flomo.widgets.results import compile_colours
 from napari_flomo.widgets.slice_numbers import SliceNumbers
 from napari_flomo.widgets.viewer_images import ViewerImages
 from napari_flomo.widgets.wall_points import WallPoints
@@ -114,9 +116,10 @@ class ViewerState(ViewerImages):
         self.models_changed.emit(name)
 
     def warm_up(self, model: str) -> None:
-        """Load a model in the worker now, so that the first run starts as quickly as later ones."""
+        """Load a model in the worker and compile the colours of labels, before the first run."""
+        threading.Thread(target=compile_colours).start()
         if model:
-            self._worker.preload(model, self.preferences.device)
+            self.session.warm_up(model, self.preferences.device)
 
     def close(self) -> None:
         """End all work; unsaved strokes are offered at the next start."""

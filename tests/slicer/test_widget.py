@@ -183,6 +183,14 @@ def test_deleting_the_labels_empties_the_panel(driver, oblique):
     assert not driver.panel.review.ui.acceptButton.enabled
 
 
+def test_the_model_is_loaded_before_the_first_click(driver, tiny_worker, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(tiny_worker, "preload", lambda *choices: loaded.append(choices))
+    driver.module.cleanup()
+    driver.module.setup()
+    assert loaded == [(driver.module.panel.segment.model, "auto")]
+
+
 def test_leaving_and_closing(driver, oblique):
     driver.run(add_volume(oblique))
     driver.module.exit()

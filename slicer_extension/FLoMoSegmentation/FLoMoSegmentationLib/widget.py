@@ -124,6 +124,7 @@ class Widget:
         for event in (scene.EndImportEvent, scene.EndCloseEvent):
             self._tags.append(scene.AddObserver(event, lambda *_: self.refresh()))
         self.refresh()
+        self.segment.warm_up()
         self.timer.start(IDLE_INTERVAL_MS)
 
     def refresh(self, *, views: bool = True) -> None:

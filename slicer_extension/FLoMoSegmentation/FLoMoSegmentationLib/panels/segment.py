@@ -129,6 +129,10 @@ class SegmentPanel(Panel):
         """Name or folder of the chosen model."""
         return str(self.ui.modelBox.currentData or DEFAULT_MODEL)
 
+    def warm_up(self) -> None:
+        """Load the chosen model, so that the first run is as quick as later ones."""
+        self.host.logic.session.warm_up(self.model, str(self.ui.deviceBox.currentData))
+
     # Actions of the user
 
     def on_image(self, node: Any) -> None:
