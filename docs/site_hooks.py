@@ -31,7 +31,7 @@ PLAIN_MODULES = ("napari_flomo.errors",)
 ICON = ROOT / "slicer_extension" / "FLoMoSegmentation.png"
 TOP_LEVEL = {"changelog.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md"}
 WIDTH = "88"
-LATER_IN_SEARCH = "---\nsearch:\n  boost: 0.5\n---\n\n"
+LATER_IN_SEARCH = "---\nsearch:\n  boost: 0.2\n---\n\n"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:

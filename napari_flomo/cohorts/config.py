@@ -9,6 +9,7 @@ from napari_flomo.volumes import Study
 
 STUDIES = "studies"
 FORMATS = (".nii.gz", ".nrrd", ".mha")
+"""Endings of the label images that a cohort can write."""
 CONTENTS = ("labels", "uncertainty", "probabilities")
 
 

@@ -12,6 +12,7 @@ MYOCARDIAL_DENSITY_G_PER_ML = 1.05
 magnetic resonance - 2020 update, J Cardiovasc Magn Reson 22:19, doi 10.1186/s12968-020-00610-6."""
 
 DENSITIES_G_PER_ML = (0.9, 1.2)
+"""Smallest and largest density of myocardium that is accepted."""
 
 SMALLEST_ENCLOSED = 0.5
 """Fraction of the border of the cavity in a basal slice that wall must enclose."""
@@ -20,6 +21,7 @@ SLICE_THICKNESS_UNKNOWN = (
     "The slice thickness of this image is not known, and gaps between slices follow from it; give "
     "the thickness, or include the gaps."
 )
+"""Why gaps cannot be counted by a convention, for users."""
 
 
 @dataclass(frozen=True)

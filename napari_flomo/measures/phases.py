@@ -10,9 +10,13 @@ from napari_flomo.measures.counts import VoxelCounts
 from napari_flomo.measures.heart_codes import HeartCodes
 
 Phase = Literal["ED", "ES"]
+"""End diastole or end systole."""
 Side = Literal["left", "right"]
+"""One of the two ventricles."""
 PHASES: tuple[Phase, ...] = get_args(Phase)
+"""Both phases."""
 SIDES: tuple[Side, ...] = get_args(Side)
+"""Both ventricles."""
 
 
 @dataclass(frozen=True)

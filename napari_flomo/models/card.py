@@ -21,8 +21,11 @@ from napari_flomo.models.signature import Signature
 from napari_flomo.schema import SchemaError, decode, encode, read_json, require
 
 CARD_FILE = "card.json"
+"""Name of the card in the folder of a model."""
 WEIGHTS_FILE = "model.safetensors"
+"""Name of the weights in the folder of a model."""
 GRAPH_FILE = "model.onnx"
+"""Name of the ONNX graph in the folder of a model."""
 
 SCHEMA = 1
 """Version of the card's layout; incremented when a field changes its meaning."""

@@ -27,6 +27,7 @@ class Concept:
 
 STRUCTURE = Concept("123037004", "Anatomical Structure")
 TISSUE = Concept("85756007", "Tissue")
+"""SNOMED CT category of labels that are a tissue."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from napari_flomo.models.index import available, read_index
 from napari_flomo.models.promotion_file import promoted_for, tuned_folder
 
 GATE_FOLDER = "gate"
+"""Name of the folder with the gate's report in the folder of a tuned model."""
 REPORT_FILE = "report.json"
 
 _GATE_FILES = {".json", ".md", ".png"}

@@ -17,6 +17,7 @@ from napari_flomo.models import Label, ModelCard
 from napari_flomo.volumes import Volume
 
 DISCLAIMER = "For research and education. Not a medical device."
+"""Sentence that every report contains."""
 
 TO_CHECK = "Labels to check:"
 """Title of the list of flags."""

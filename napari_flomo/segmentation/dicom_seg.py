@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari_flomo.volumes.dicom import DicomSeries
 
 DICOM_SUFFIX = ".dcm"
+"""Ending of the files of DICOM segmentations."""
 SCHEME = "SCT"
 SERIES_NUMBER = 9000
 """High, so that it is listed after the series of the scanner."""

@@ -8,6 +8,7 @@ from typing import Literal
 Frames = Literal["phases", "all"]
 States = Literal["all", "open"]
 Column = Literal["slice", "uncertainty", "state", "edits"]
+"""Column of the review table that it is sorted by."""
 
 COLUMNS: tuple[Column, ...] = ("slice", "uncertainty", "state", "edits")
 """Columns of the review table, in the order of `messages.REVIEW_COLUMNS`."""

@@ -14,7 +14,9 @@ from napari_flomo.session.review import SliceIndex
 from napari_flomo.volumes import Volume
 
 ToolName = Literal["smooth", "grow", "shrink", "remove islands", "fill between slices"]
+"""Name of a tool that edits labels."""
 TOOLS: tuple[ToolName, ...] = get_args(ToolName)
+"""All tools, in the order in which viewers list them."""
 
 IN_MILLIMETRES: frozenset[ToolName] = frozenset({"smooth", "grow", "shrink"})
 """Tools that have a size."""

@@ -21,6 +21,7 @@ class NotShown(StrEnum):
 
 
 Reasons = frozenset[NotShown]
+"""Why something is not on the screen."""
 
 FOR_REVIEW: Reasons = frozenset(NotShown) - {NotShown.MAP_HIDDEN}
 """For what is done to the slice on the screen."""

@@ -27,7 +27,9 @@ _FAMILIES = {
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".tif", ".tiff"), "photo"),
 }
 READABLE = tuple(suffix for suffix in _FAMILIES if suffix not in (".dicom", ".ima"))
+"""Endings of files that are recognised as images by their name."""
 WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".tif", ".tiff")
+"""Endings of files that can be written."""
 _STORED_IN_ANY_ORDER = ("nifti", "nrrd", "meta")  # a DICOM series is stacked slice by slice
 
 _PACKED = (".nii.gz", ".hdr.gz", ".img.gz")

@@ -28,6 +28,7 @@ FEWER_SAMPLES = 0.5
 120 mm through the plane and 250 to 400 mm in it."""
 
 Order = tuple[int, int, int]
+"""For each axis of the result, the axis of the array that it comes from."""
 
 
 def find_slice_axis(steps: Sequence[float], lengths: Sequence[int]) -> int | None:

@@ -41,6 +41,7 @@ _LABELS = re.compile(
 )
 
 OnSkip = Callable[[str, str], None]
+"""Called with the path of what is skipped and the reason."""
 
 
 @dataclass(frozen=True, slots=True)

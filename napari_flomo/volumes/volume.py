@@ -13,7 +13,9 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.volumes.geometry import Geometry
 
 AXES = ("classes", "frames", "slices", "rows", "columns", "channels")
+"""Names of all axes in their order; a volume has some of them."""
 SPATIAL_AXES = ("slices", "rows", "columns")
+"""Names of the axes of the grid, which every volume has."""
 
 
 @dataclass(frozen=True, eq=False)

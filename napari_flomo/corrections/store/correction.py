@@ -16,6 +16,7 @@ from napari_flomo.models import ModelCard
 from napari_flomo.volumes import Volume, align_labels
 
 State = Literal["draft", "accepted", "rejected"]
+"""State of a correction; only accepted ones are used for training."""
 FrameSlice = tuple[int, int]
 """Frame and slice, counted from 0; an image without frames has frame 0."""
 

@@ -17,12 +17,14 @@ from napari_flomo import __version__
 from napari_flomo.files import atomic_folder, write_text
 
 PAGE = "agreement.md"
+"""Name of the page in the folder of a comparison."""
 REPORT = "agreement.json"
 STRUCTURES = "structures.csv"
 MEASURES = "measures.csv"
 PLOT = "bland_altman.png"
 
 NAMES = ("reader A", "reader B")
+"""Names of the readers, unless their aliases are shown."""
 
 PROTOCOL = (
     "Accepted corrections of the same image (equal voxels and geometry) are compared in the "
