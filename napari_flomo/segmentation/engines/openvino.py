@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import sys
 import threading
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_flomo.errors import FlomoError
-from napari_flomo.files import check_writable
-from napari_flomo.paths import cache_folder
+from napari_flomo.segmentation.engines.compiled_cache import (
+    add_checksums,
+    digest,
+    open_cache,
+)
 from napari_flomo.segmentation.engines.engine import EngineError
 from napari_flomo.segmentation.engines.registry import EngineKind
 from napari_flomo.segmentation.engines.tracing import (
@@ -152,11 +155,13 @@ class OpenVinoEngine:
     ) -> OpenVinoEngine:
         """Compile an ONNX graph for single slices, or its file.
 
-        OpenVINO keeps what it compiled of a file in its own cache, and then reads only that.
+        OpenVINO keeps what it compiled in its cache, and then reads only that.
         """
-        core = _core()
-        model = graph if isinstance(graph, Path) else core.read_model(io.BytesIO(graph))
-        compiled = core.compile_model(model, "CPU", _settings(kind, size, threads, precise=True))
+        settings = _settings(kind, size, threads, precise=True)
+        name = digest(graph) if isinstance(graph, Path) else hashlib.sha256(graph).hexdigest()
+        with _core(name) as core:
+            model = graph if isinstance(graph, Path) else core.read_model(io.BytesIO(graph))
+            compiled = core.compile_model(model, "CPU", settings)
         return cls(kind, [compiled], size, threads)
 
     @classmethod
@@ -169,11 +174,11 @@ class OpenVinoEngine:
         threads: int,
     ) -> OpenVinoEngine:
         """Convert and compile a network in parts, each in its own precision; takes seconds."""
-        core = _core()
-        compiled = [
-            core.compile_model(graph, "CPU", _settings(kind, size, threads, precise=precise))
-            for graph, precise in to_graphs(network, channels, size)
-        ]
+        with _core("parts") as core:
+            compiled = [
+                core.compile_model(graph, "CPU", _settings(kind, size, threads, precise=precise))
+                for graph, precise in to_graphs(network, channels, size)
+            ]
         return cls(kind, compiled, size, threads)
 
     def __call__(self, images: Floats, *, maps: bool = False) -> Output:
@@ -205,17 +210,16 @@ def _streams(size: tuple[int, int], threads: int) -> int:
     return max(1, min(threads, MAX_STREAMS, MAX_PIXELS // (size[0] * size[1])))
 
 
-def _core() -> Any:
-    """Return a core of OpenVINO with its cache of compiled graphs, if that can be written."""
+@contextmanager
+def _core(name: str) -> Iterator[Any]:
+    """Yield a core of OpenVINO with a cache of compiled graphs, if that can be written."""
     core = import_openvino().Core()
-    folder = cache_folder() / "openvino"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        check_writable(folder / "test")
-    except (OSError, FlomoError):
-        return core
-    core.set_property({"CACHE_DIR": str(folder)})
-    return core
+    folder = open_cache(name)
+    if folder is not None:
+        core.set_property({"CACHE_DIR": str(folder)})
+    yield core
+    if folder is not None:
+        add_checksums(folder)
 
 
 def _settings(
