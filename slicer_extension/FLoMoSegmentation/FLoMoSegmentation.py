@@ -18,8 +18,10 @@ HELP = """
 Cardiac MRI segmentation with uncertainty, review and fine-tuning. The module segments the heart in
 short-axis stacks and cines (or the structures of another model), shows where the network is
 uncertain, and lists the most uncertain slices first. Correct them in the Segment Editor, accept
-them, and fine-tune the model on your corrections. For a tutorial see docs/slicer.md in the
-napari-flomo repository. <p>For research and education. Not a medical device.</p>
+them, and fine-tune the model on your corrections. See the <a
+href="https://napari-flomo.github.io/napari-flomo/slicer/">tutorial</a> and <a
+href="https://napari-flomo.github.io/napari-flomo/faq/">questions and problems</a>.
+<p>For research and education. Not a medical device.</p>
 """
 THANKS = """
 FLoMo-Net and this module are open source (BSD-3-Clause). The bundled weights were trained on ACDC

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -19,7 +21,8 @@ CONTAINERS = {
     "ctkCollapsibleButton",
 }
 
-EXTENSION = Path(__file__).resolve().parents[2] / "slicer_extension"
+ROOT = Path(__file__).resolve().parents[2]
+EXTENSION = ROOT / "slicer_extension"
 MODULE = EXTENSION / "FLoMoSegmentation"
 
 SLICER = """
@@ -78,7 +81,7 @@ def configured(tmp_path_factory) -> dict[str, list[str]]:
     (folder / "toolchain.cmake").write_text(NO_COMPILER)
     options = [f"-DSlicer_DIR={folder}", f"-DCMAKE_TOOLCHAIN_FILE={folder / 'toolchain.cmake'}"]
     options += ["-DBUILD_TESTING=ON", "-Wdev", "-Werror=dev"]
-    command = [cmake, "-S", EXTENSION, "-B", folder / "build", *options]
+    command = [cmake, "-S", ROOT, "-B", folder / "build", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     said: dict[str, list[str]] = {}
@@ -107,9 +110,32 @@ def test_cmake_installs_every_file(configured):
 def test_catalogue_entry():
     entry = json.loads((EXTENSION / "FLoMoSegmentation.json").read_text())
     assert {"$schema", "category", "scm_url"} <= set(entry)
-    assert entry["category"] == "Segmentation"
-    assert entry["build_subdirectory"] == EXTENSION.name
+    assert entry["category"] == "Cardiac", "one of the categories of the catalogue"
     assert entry["build_dependencies"] == ["PyTorch"]
+    known = {"$schema", "build_dependencies", "build_subdirectory", "category", "enabled"}
+    assert set(entry) <= known | {"scm_revision", "scm_type", "scm_url", "tier"}
+
+
+def test_the_catalogue_finds_what_it_reads():
+    """It builds from the top of the repository, and reads icon and pictures out of the text."""
+    text = (ROOT / "CMakeLists.txt").read_text()
+    assert re.search(r"project\s*\(\s*([^\s)]+)", text)[1] == "FLoMoSegmentation"
+    raw = json.loads((EXTENSION / "FLoMoSegmentation.json").read_text())["scm_url"]
+    raw = raw.removesuffix(".git").replace("github.com", "raw.githubusercontent.com") + "/main/"
+    for name in ("ICONURL", "SCREENSHOTURLS"):
+        urls = re.search(rf'set\s*\(EXTENSION_{name}\s*"([^"]+)"\)', text)[1].split()
+        assert urls
+        assert all(url.startswith(raw) for url in urls)
+        assert all((ROOT / url.removeprefix(raw)).is_file() for url in urls)
+
+
+def test_the_help_opens_a_page_of_the_site():
+    text = (MODULE / "FLoMoSegmentation.py").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    site = project["urls"]["Documentation"]
+    pages = re.findall(rf'href="{re.escape(site)}(\w+)/"', text)
+    assert pages
+    assert all((ROOT / "docs" / f"{page}.md").is_file() for page in pages)
 
 
 def test_icons_match_the_script():
