@@ -177,13 +177,16 @@ def _subcommands(
 
 def _top_level(path: Path) -> str:
     """Return a page of the repository's top folder with links that work on the site."""
-    repository = _urls().get("Repository", "..")
+
+    def adapted(link: re.Match[str]) -> str:
+        target, anchor = link.group(1), link.group(2)
+        page = next((page for page, source in TOP_LEVEL.items() if source == target), None)
+        if target.startswith("docs/"):
+            page = target.removeprefix("docs/")
+        return f"]({page or _urls()['Repository'] + '/blob/main/' + target}{anchor})"
+
     text = path.read_text(encoding="utf-8")
-    text = re.sub(r"\]\(docs/", "](", text)
-    for name, source in TOP_LEVEL.items():
-        text = text.replace(f"]({source}", f"]({name}")
-    local = r"\]\((?!https?:|#|mailto:)((?!\S*\.md)[^)\s]+)\)"
-    return re.sub(local, rf"]({repository}/blob/main/\1)", text)
+    return re.sub(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)\s]*|)\)", adapted, text)
 
 
 def _urls() -> dict[str, str]:
