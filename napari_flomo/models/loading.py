@@ -7,6 +7,7 @@ pickle can run any program when it is opened.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,10 +97,15 @@ def load_network(folder: Path, device: str | torch.device = "cpu") -> tuple[nn.M
     DamagedWeights
         If the weights are damaged or were changed.
     FlomoError
-        If the card is not valid, a file is missing, or the weights do not fit the card; then the
-        tensor is named.
+        If the card is not valid, a file is missing, PyTorch is not installed, or the weights do not
+        fit the card; then the tensor is named.
     """
     card = read_card(folder / CARD_FILE)
+    if importlib.util.find_spec("torch") is None:
+        raise FlomoError(
+            f"The network of {card.name} needs PyTorch, which is not installed; run: "
+            "pip install 'napari-flomo[torch]'."
+        )
     tensors = _read_weights(folder / WEIGHTS_FILE, card)
     network = build_network(card)
     _fill(network, tensors, card)

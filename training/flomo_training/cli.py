@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 # Packages of the [train] extra.
-_TRAINING_PACKAGES = {"lightning", "matplotlib", "monai", "numba", "tensorboard", "yaml"}
+_TRAINING_PACKAGES = {"lightning", "matplotlib", "monai", "numba", "tensorboard", "torch", "yaml"}
 
 
 def register(subparsers: Subparsers) -> None:
