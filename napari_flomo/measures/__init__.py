@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from napari_flomo.measures.agreement import AgreementLimits, agreement_limits
+from napari_flomo.measures.agreement import (
+    AgreementLimits,
+    agreement_limits,
+    agreement_patients,
+)
 from napari_flomo.measures.body import body_surface_m2
 from napari_flomo.measures.conventions import (
     DENSITIES_G_PER_ML,
@@ -69,6 +73,7 @@ __all__ = [
     "VoxelCounts",
     "WallThickness",
     "agreement_limits",
+    "agreement_patients",
     "body_surface_m2",
     "choose_phases",
     "heart_of_cine",

@@ -22,12 +22,15 @@ class AgreementLimits:
         "ml" or "%".
     patients
         Number of patients.
+    origin
+        Whose patients, for example "the official ACDC test set"; empty if the card does not say.
     """
 
     low: float
     high: float
     unit: str
     patients: int
+    origin: str = ""
 
     def __str__(self) -> str:
         return f"{self.low:+.0f} to {self.high:+.0f} {self.unit}"
@@ -37,13 +40,23 @@ def agreement_limits(card: ModelCard, ventricle: str, measure: str) -> Agreement
     """Return the limits of agreement in a card's metrics, or None.
 
     ``ventricle`` is ``"left ventricle"`` or ``"right ventricle"``, ``measure`` ``"EDV"``, ``"ESV"``
-    or ``"EF"``.
+    or ``"EF"``. A test set of its own, under ``"agreement"`` in the metrics, replaces the patients
+    that the other metrics are of.
     """
     found: Any = card.metrics
+    origin = ""
+    if isinstance(test_set := found.get("agreement"), Mapping):
+        found, origin = test_set, str(test_set.get("data", ""))
     for key in ("ventricles", ventricle, measure):
         found = found.get(key) if isinstance(found, Mapping) else None
     try:
         low, high = (float(limit) for limit in found["limits"])
-        return AgreementLimits(low, high, str(found["unit"]), int(found["patients"]))
+        return AgreementLimits(low, high, str(found["unit"]), int(found["patients"]), origin)
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def agreement_patients(limits: AgreementLimits) -> str:
+    """Return the patients of limits of agreement in words: how many, and of what data."""
+    whose = f"of {limits.origin}" if limits.origin else "not seen in training"
+    return f"{limits.patients} patients {whose}"

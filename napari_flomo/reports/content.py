@@ -11,6 +11,7 @@ from napari_flomo.measures import (
     StudyMeasures,
     Ventricle,
     agreement_limits,
+    agreement_patients,
     body_surface_m2,
 )
 from napari_flomo.models import Label, ModelCard
@@ -38,6 +39,8 @@ class ReportRow:
         Per square metre of body surface; None if that is unknown or makes no sense.
     limits
         Limits of agreement of the model with a reader, without corrections; empty if unknown.
+    patients
+        Of the limits, in words.
     """
 
     name: str
@@ -45,6 +48,7 @@ class ReportRow:
     unit: str
     indexed: float | None = None
     limits: str = ""
+    patients: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +172,7 @@ class Report:
                 value,
                 unit,
                 self._indexed(f"{side}_{measure.lower()}_ml_per_m2"),
-                self._limits(name, measure),
+                *self._limits(name, measure),
             )
             for measure, value, unit in ventricle.rows()
         ]
@@ -181,8 +185,6 @@ class Report:
     def _indexed(self, name: str) -> float | None:
         return self.measures.indexed.get(name)
 
-    def _limits(self, ventricle: str, measure: str) -> str:
-        if self.card is None:
-            return ""
-        limits = agreement_limits(self.card, ventricle, measure)
-        return "" if limits is None else str(limits)
+    def _limits(self, ventricle: str, measure: str) -> tuple[str, str]:
+        limits = agreement_limits(self.card, ventricle, measure) if self.card else None
+        return ("", "") if limits is None else (str(limits), agreement_patients(limits))

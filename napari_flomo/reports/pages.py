@@ -28,8 +28,8 @@ FLAGS_SHOWN = 4
 TABLE, TABLE_ROW = 0.24, 0.0147
 """Largest height of the table, and height of a row, relative to the page."""
 LIMITS_NOTE = (
-    "* Of the model's labels with a reader, on patients it was not trained on, without "
-    "corrections: mean difference -1.96 and +1.96 standard deviations."
+    "* Of the model's uncorrected labels with a reader: mean difference ± 1.96 standard deviations "
+    "({patients})."
 )
 
 
@@ -159,7 +159,8 @@ def _foot(figure: Figure, report: Report) -> None:
     shown = [TO_CHECK, *flags[:FLAGS_SHOWN]] if flags else []
     if len(flags) > FLAGS_SHOWN:
         shown.append(f"and {len(flags) - FLAGS_SHOWN} more flags")
-    limits = [LIMITS_NOTE] if any(row.limits for row in report.rows()) else []
+    patients = next((row.patients for row in report.rows() if row.limits), "")
+    limits = [LIMITS_NOTE.format(patients=patients)] if patients else []
     lines = [*shown, *limits, *report.convention_lines(), DISCLAIMER]
     text = "\n".join(part for line in lines for part in textwrap.wrap(line, 130))
     figure.text(0.08, 0.02, text, fontsize=7, va="bottom")

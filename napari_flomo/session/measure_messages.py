@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from napari_flomo.measures import agreement_limits
+from napari_flomo.measures import agreement_limits, agreement_patients
 from napari_flomo.models import ModelCard
 
 WALL = ("Wall", "Insertion points of the right ventricle, which place the 16 segments of the wall")
@@ -83,8 +83,5 @@ def agreement_text(card: ModelCard) -> str:
     if not known:
         return ""
     sides = ", ".join(f"{side} {one}" for side, one in known.items())
-    patients = min(one.patients for one in known.values())
-    return (
-        f"EF before correction, against a reader (95 % limits of agreement, {patients} patients "
-        f"that training never saw): {sides}"
-    )
+    patients = agreement_patients(min(known.values(), key=lambda one: one.patients))
+    return f"Uncorrected EF, 95 % limits of agreement with a reader ({patients}): {sides}"

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flomo_training.metrics_table import read_metrics
+from flomo_training.summary import figures
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.measures import agreement_limits
 from napari_flomo.models import info
 from napari_flomo.session import measure_messages
 
 
-def test_the_bundled_model() -> None:
+def test_the_bundled_model(repository: Path) -> None:
     """The limits on the accuracy page are those that users read."""
     card = info(DEFAULT_MODEL)[1]
     found = agreement_limits(card, "left ventricle", "EF")
     assert found is not None
-    assert [found.low, found.high] == card.metrics["ventricles"]["left ventricle"]["EF"]["limits"]
-    assert found.patients == 16
-    assert str(found) == "-18 to +17 %"
-    assert str(agreement_limits(card, "right ventricle", "EDV")) == "-26 to +41 ml"
+    stated = card.metrics["agreement"]
+    cases = f"docs/benchmarks/official_test/{card.name}-{stated['views']}.csv"
+    summary = figures(read_metrics(repository / cases))
+    assert stated["ventricles"] == summary["ventricles"]
+    assert [found.low, found.high] == summary["ventricles"]["left ventricle"]["EF"]["limits"]
+    assert found.patients == 50
+    assert str(found) == "-8 to +8 %"
     text = measure_messages.agreement_text(card)
     assert text.endswith(
-        "16 patients that training never saw): left -18 to +17 %, right -23 to +13 %"
+        "(50 patients of the official ACDC test set): left -8 to +8 %, right -16 to +15 %"
     )
 
 
@@ -48,5 +54,5 @@ def test_one_ventricle_only() -> None:
     one = {"limits": [-3.0, 4.0], "unit": "%", "patients": 7}
     card = replace(info(DEFAULT_MODEL)[1], metrics={"ventricles": {"left ventricle": {"EF": one}}})
     assert measure_messages.agreement_text(card).endswith(
-        "7 patients that training never saw): left -3 to +4 %"
+        "7 patients not seen in training): left -3 to +4 %"
     )

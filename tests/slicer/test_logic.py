@@ -31,7 +31,13 @@ from shim import matrix
 
 from napari_flomo.corrections import CorrectionStore, default_store, identity
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import CorrectionKept, RunCancelled, RunFailed, SliceIndex
+from napari_flomo.session import (
+    CorrectionKept,
+    RunCancelled,
+    RunFailed,
+    SliceIndex,
+    measure_messages,
+)
 from napari_flomo.session.overwrite import overwritten_by
 
 
@@ -121,6 +127,7 @@ def test_table_shows_limits_of_agreement(make_logic, program):
     rows = {(row.structure, row.measure): row for row in measures.rows_of(image, heart, 0)}
     assert rows["left ventricle", "EF"].agreement == "-18 to +17 %"
     assert rows["left ventricle", "EDV"].agreement == ""
+    assert ("heart", measure_messages.agreement_text(card)) in rows
     table = measures.write_table(scene_image.results, "table", list(rows.values()))
     titles = [table.GetColumnName(column) for column in range(table.GetNumberOfColumns())]
     assert titles == list(measures.COLUMNS)

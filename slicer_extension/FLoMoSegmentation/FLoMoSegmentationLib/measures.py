@@ -98,7 +98,7 @@ def write_table(results: ResultNodes, name: str, rows: list[MeasureRow]) -> Any:
 
 def _heart_rows(heart: HeartMeasures, card: ModelCard) -> list[MeasureRow]:
     from napari_flomo.measures import agreement_limits
-    from napari_flomo.session import cine_messages
+    from napari_flomo.session import cine_messages, measure_messages
 
     rows = []
     for name, ventricle in (("left ventricle", heart.left), ("right ventricle", heart.right)):
@@ -116,6 +116,8 @@ def _heart_rows(heart: HeartMeasures, card: ModelCard) -> list[MeasureRow]:
     if heart.phases is not None:
         rows += _phase_rows(heart.phases)
     rows += [MeasureRow("heart", one, "", "") for one in heart.conventions.differences()]
+    if any(row.agreement for row in rows):
+        rows.append(MeasureRow("heart", measure_messages.agreement_text(card), "", ""))
     if not heart.complete:
         rows.append(MeasureRow("heart", cine_messages.PARTIAL_MEASURES, "", ""))
     return rows
