@@ -133,6 +133,7 @@ def main() -> None:
     """Measure and write the page."""
     parser = parser_of(__doc__, "startup.md")
     parser.add_argument("--click", action="store_true", help="print the seconds of a first click")
+    parser.add_argument("--note", default="", help="a sentence on the conditions, for the page")
     options = parser.parse_args()
     if options.click:
         print(first_click())
@@ -141,10 +142,10 @@ def main() -> None:
         folder = Path(name)
         costs = measure(folder)
         click = clicks(folder / "home")
-    write_page(options.out, page(costs, click))
+    write_page(options.out, page(costs, click, options.note))
 
 
-def page(costs: dict[str, Cost], click: float) -> str:
+def page(costs: dict[str, Cost], click: float, note: str) -> str:
     """Return the page."""
     torch = costs["`import torch`"]
     times = table_of(
@@ -168,7 +169,7 @@ def page(costs: dict[str, Cost], click: float) -> str:
         f"the mask written. Medians of {ROUNDS} rounds, all processes in turns. In the first run "
         "on a computer OpenVINO compiles the graph, which it then keeps in the cache. "
         f"{processor()[0]}, {os.cpu_count()} cores, OMP_NUM_THREADS="
-        f"{os.environ.get('OMP_NUM_THREADS', 'unset')}, load average {load}.",
+        f"{os.environ.get('OMP_NUM_THREADS', 'unset')}, load average {load}. {note}",
         "## First click in napari",
         f"From the click on **Segment** to the labels, in a window whose panel was opened "
         f"{SECONDS_OPEN} seconds before, with the viewer's own worker process: {click:.2f} s "
