@@ -86,6 +86,19 @@ def test_the_citation_is_of_this_version(project: dict[str, Any], repository: Pa
     assert cited["url"] == project["urls"]["Documentation"]
 
 
+def test_the_recipe_of_conda_forge_has_every_dependency(
+    project: dict[str, Any], repository: Path
+) -> None:
+    path = repository / ".github" / "conda-forge" / "recipe.yaml"
+    recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert recipe["context"]["version"] == __version__
+    assert f">={recipe['context']['python_min']}" == project["requires-python"]
+    stated = {line.replace(" ", "").replace("_", "-") for line in recipe["requirements"]["run"][1:]}
+    assert stated == {line.lower() for line in project["dependencies"]}
+    assert recipe["about"]["license"] == project["license"]
+    assert recipe["about"]["summary"] == project["description"]
+
+
 @pytest.mark.parametrize("name", ["bug", "feature", "wrong_mask"])
 def test_issue_forms(name: str, repository: Path) -> None:
     """GitHub drops a form whose fields lack a label or an identifier, or share one."""
