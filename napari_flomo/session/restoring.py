@@ -76,6 +76,7 @@ class Restoring:
 
     def _read(self, image: OpenImage | None) -> None:
         try:
+            self._viewer.warm_up()
             found = replay(self.work.folder, self._on_progress)
             self._journal = Journal.open(self.work.folder)
             restored = recovery.prepare(found)

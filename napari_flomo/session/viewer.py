@@ -15,7 +15,7 @@ class ViewerAdapter(Protocol):
     """The interface of napari or 3D Slicer for `Presenter`.
 
     An adapter makes no decisions. Images are identified by their key in the
-    session. Every method but `dispatch` is called in the thread of the viewer.
+    session. Every method but `dispatch` and `warm_up` is called in the thread of the viewer.
 
     Attributes
     ----------
@@ -54,6 +54,9 @@ class ViewerAdapter(Protocol):
 
     def go_to(self, key: str, index: SliceIndex) -> None:
         """Show a slice of an image."""
+
+    def warm_up(self) -> None:
+        """Load what the first image and labels of a process need; called from any thread."""
 
     def prepare_image(self, volume: Volume) -> None:
         """Do what shortens a call of `add_image` in a later turn."""

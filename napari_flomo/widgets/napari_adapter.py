@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import FOR_REVIEW, Message, SliceIndex, messages, uncertainty_maps
-from napari_flomo.widgets import label_events, navigation, results, visibility
+from napari_flomo.widgets import label_events, navigation, results, visibility, warming_up
 from napari_flomo.widgets.layers import KEY, Grid
 from napari_flomo.widgets.lazy_image import wants_computing
 
@@ -69,6 +69,10 @@ class NapariAdapter:
         """Move the sliders to a slice of an image."""
         entry = self._entry(key)
         navigation.go_to(self._images.viewer, entry.image, index, self._images.order(entry))
+
+    def warm_up(self) -> None:
+        """Load what the first layers of a process need; may be called from any thread."""
+        warming_up.warm_up()
 
     def prepare_image(self, volume: Volume) -> None:
         """Create the sliders of an image, which takes napari a third of the time to add it."""

@@ -6,6 +6,8 @@ are several times what it takes on a quiet computer.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -72,3 +74,27 @@ def test_a_long_cine_is_accepted_and_restored_without_a_pause(
     assert np.diff(turns).max() < 0.6, "napari itself takes most of it to add a layer"
     np.testing.assert_array_equal(bench.viewer_state.current.labels.data, painted)
     assert bench.viewer_state.current_image.review.accepted == 5
+
+
+FIRST_LAYERS = """
+import threading, time
+import numpy as np
+from napari.layers import Image, Labels
+from napari_flomo.models import info
+from napari_flomo.widgets.results import label_colours
+from napari_flomo.widgets.warming_up import warm_up
+
+thread = threading.Thread(target=warm_up)
+thread.start()
+thread.join()
+begin = time.thread_time()
+Image(np.zeros((8, 8), np.int16))
+Labels(np.zeros((8, 8), np.uint8), colormap=label_colours(info("flomo-b0-acdc")[1].labels))
+print(time.thread_time() - begin)
+"""
+
+
+def test_first_layers_of_a_process_are_quick_after_warming_up() -> None:
+    command = [sys.executable, "-c", FIRST_LAYERS]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert float(output) < 0.25, "it takes more than a second without"

@@ -19,7 +19,7 @@ IMPORT_NAMES = {
 }
 """Import names that are not the name of the distribution."""
 
-HOSTS_BRING = {"slicer", "ctk", "qt", "vtk", "PyTorchUtils", "npe2", "pip"}
+HOSTS_BRING = {"slicer", "ctk", "qt", "vtk", "vispy", "PyTorchUtils", "npe2", "pip"}
 """What 3D Slicer and napari bring, and no index of packages."""
 
 USED_BY_NAME = {

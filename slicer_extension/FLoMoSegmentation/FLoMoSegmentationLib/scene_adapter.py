@@ -148,6 +148,9 @@ class SceneAdapter:
         """Show a slice in all views."""
         slice_views.jump(self._image(key).nodes, index)
 
+    def warm_up(self) -> None:
+        """Do nothing; Slicer has loaded all it needs."""
+
     def prepare_image(self, volume: Volume) -> None:
         """Do nothing; Slicer adds an image quickly."""
 
