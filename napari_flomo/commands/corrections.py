@@ -62,7 +62,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "folder", metavar="DIR", help="a store, or a folder with imagesTr and labelsTr"
     )
     action.add_argument(
-        "--reader", default="import", help="alias of who drew the labels (default: %(default)s)"
+        "--reader",
+        default="import",
+        help="alias of the reader who drew the labels (default: %(default)s)",
     )
     action.add_argument(
         "--patient",

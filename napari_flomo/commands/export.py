@@ -31,7 +31,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         nargs=2,
         type=int,
         metavar=("ROWS", "COLUMNS"),
-        help="size of the images, for a model that takes any (multiples of 16)",
+        help="size of the images, for a model that accepts any (multiples of 16)",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary")
     parser.set_defaults(run=run)

@@ -47,12 +47,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--replay",
         metavar="DIR|FILE",
-        help="data that the base was trained on, so that it does not forget it",
+        help="training data of the base model, replayed so that it is not forgotten",
     )
     parser.add_argument(
         "--reference",
         metavar="DIR",
-        help="held-out data of the base task for the gate (default: what comes with the base)",
+        help="held-out data of the base task for the gate (default: the reference set of the base)",
     )
     parser.add_argument(
         "--out", metavar="DIR", required=True, help="folder for checkpoints and the candidate"

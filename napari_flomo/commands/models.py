@@ -56,7 +56,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "model", metavar="NAME|DIR", help="a tuned model, or the folder of a finished candidate"
     )
     action.add_argument(
-        "--despite-gate", action="store_true", help="promote it although it did not pass the gate"
+        "--despite-gate", action="store_true", help="promote it even if it did not pass the gate"
     )
     action = add("rollback", run_rollback, "undo the last promotion")
     action.add_argument(

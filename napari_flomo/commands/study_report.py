@@ -47,7 +47,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--sr",
         metavar="FILE.dcm",
         help="also write the measures as DICOM structured report (TID 1500) that refers to DICOM "
-        "segmentations: those of LABELS, or new ones beside it",
+        "segmentations: those of LABELS, or new ones next to it",
     )
     parser.add_argument("--title", metavar="TEXT", default="Cardiac function", help="headline")
     parser.add_argument(

@@ -16,7 +16,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the options of ``flomo worklist``."""
     parser = subparsers.add_parser(
         "worklist",
-        help="list the studies of a folder and how far they are",
+        help="list the studies of a folder and their review states",
         description="List the studies below a folder with the states of the Studies panel: new, "
         "segmented, in review or accepted. Nothing is changed.",
         allow_abbrev=False,

@@ -52,10 +52,10 @@ ANY_STRUCTURE = "All structures"
 
 CURVE_TIP = (
     "Volumes of the structures in all frames; click a frame to go there, drag ED and ES to set "
-    "them. A circle marks a volume that does not fit those of the frames around"
+    "them. A circle marks a volume that does not fit those of the neighbouring frames"
 )
 HERE = "here: {}"
-JUMP = "does not fit the frames around"
+JUMP = "does not fit the neighbouring frames"
 
 ONE_FRAME = "This image has one frame only, so it has no end diastole and end systole to choose."
 NO_VENTRICLES = "{} segments no ventricle, so it has no end diastole and end systole."
@@ -63,7 +63,7 @@ FRAME_NOT_SEGMENTED = "Frame {} is not segmented; segment it first."
 PHASES_UNKNOWN = "End diastole and end systole are not known; segment all frames, or set them."
 PHASES_AUTOMATIC = "End diastole and end systole are chosen by the network's volumes again."
 PARTIAL_MEASURES = "Only a part is segmented, so these are too small"
-UNDO_PHASES_TIP = "Set end diastole and end systole as they were before"
+UNDO_PHASES_TIP = "Restore the previous end diastole and end systole"
 
 
 def pinned_text(phase: Phase, frame: int, sides: Sequence[Side]) -> str:

@@ -21,7 +21,7 @@ INSERTIONS_AUTOMATIC = "All insertion points are found from the labels again."
 NO_INSERTIONS = (
     "No insertion points are known: the labels of the right ventricle touch the wall in no slice."
 )
-UNDO_INSERTIONS_TIP = "Put the insertion points back where they were"
+UNDO_INSERTIONS_TIP = "Restore the previous insertion points"
 
 
 def moved_text(slices: Sequence[int]) -> str:

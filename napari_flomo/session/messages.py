@@ -72,7 +72,7 @@ KEEP_TIP = "Segment the other slices; these keep their labels and their state"
 
 NOT_OPEN = "This image is no longer open; open it again."
 NOTHING_TO_REVIEW = "There is nothing to review yet; segment an image first."
-ALL_ACCEPTED = "Every slice of the list is accepted; save the labels to keep them."
+ALL_ACCEPTED = "All slices in the list are accepted; save the labels to keep them."
 ACCEPTED_OF = "A person accepted {} of {} slices."
 ALIAS_TIP = "An alias that stands for you in the store of corrections: letters and digits"
 STRUCTURED_REPORT = "DICOM structured report"
@@ -98,7 +98,7 @@ FILL_MISSING = (
     "Treat NaN as background",
     "Give voxels without a value the smallest value of the image, and segment it",
 )
-FILE_KEPT = "Nothing was saved; {} is as it was."
+FILE_KEPT = "Nothing was saved; {} is unchanged."
 """Title and tooltip of the button, as those of the next two."""
 
 
@@ -182,7 +182,7 @@ def overwrite_text(found: Overwritten, undo_hint: str, cannot_keep: str = "") ->
         parts.append(more.format(count_text(len(found.corrected), "slice", "a"), which))
     reason = f" The labels of {cannot_keep} mean something else." if cannot_keep else ""
     text = f"You {' and '.join(parts)}.{reason} What is not kept will be overwritten; "
-    return f"{text}{undo_hint} brings it back."
+    return f"{text}{undo_hint} restores it."
 
 
 def keep_title(found: Overwritten) -> str:
@@ -234,17 +234,17 @@ def slice_text(index: SliceIndex, volume: Volume) -> str:
 
 
 def taken_back_text(index: SliceIndex, volume: Volume) -> str:
-    """Return the message that a slice is not accepted any more."""
+    """Return the message that a slice is no longer accepted."""
     text = slice_text(index, volume)
     comma = "" if volume.n_frames == 1 else ","
-    return f"{text[0].upper()}{text[1:]}{comma} is not accepted any more."
+    return f"{text[0].upper()}{text[1:]}{comma} is no longer accepted."
 
 
 def problem_message(problem: Problem, on_cpu: Callable[[], object], key: str | None) -> Message:
     """Return the message of a run that failed; ``on_cpu`` starts the same on the CPU."""
     choices: tuple[Choice, ...] = ()
     if problem.kind == "out_of_gpu_memory":
-        tip = "Do the same on the CPU: slower, but it fits"
+        tip = "Run on the CPU instead: slower, but it has enough memory"
         choices = (Choice("Use the CPU", on_cpu, tip),)
     if problem.kind == "nothing_learnt":
         return Message(problem.sentence, key=key)
@@ -259,7 +259,7 @@ def brought_back_text(earlier: EarlierLabels, undo_hint: str) -> str:
     shown = "is shown as you left it" if one else "are shown as you left them"
     model = f" ({earlier.model} proposed {'it' if one else 'them'})" if earlier.model else ""
     text = f"{_accepted_before(earlier)} {shown}{model}; {undo_hint}"
-    return f"{text} brings the network's labels back."
+    return f"{text} restores the network's labels."
 
 
 def other_structures_text(earlier: EarlierLabels) -> str:
@@ -369,7 +369,7 @@ def waiting_text(name: str, before: int) -> str:
 
 def place_text(before: int) -> str:
     """Return how many runs come before one that waits, without its name."""
-    return f"waiting, {before} before it"
+    return f"queued, {before} ahead"
 
 
 def time_left(seconds: float) -> str:

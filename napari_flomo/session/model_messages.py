@@ -20,7 +20,7 @@ SPECIALIST_PROMOTED = (
 _REASONS = {
     "nearest": "chosen by the image",
     "parent": "chosen by the image: it suits better than the specialists",
-    "stranger": "as the image is like those of no specialist",
+    "stranger": "because no specialist matches the image",
     "failed": "because the specialists could not be used",
 }
 

@@ -20,7 +20,7 @@ COLUMNS = (
 
 CHOOSE = ("Folder…", "Choose a folder of studies: image files and DICOM folders, at any depth")
 """Title and tooltip of the button, as those of the next ones."""
-REFRESH = ("Refresh", "Look for new, changed and removed files again")
+REFRESH = ("Refresh", "Look for new, changed and removed files")
 NEXT = ("Next study", "Save this study and open the next (Page Down)")
 PREVIOUS = ("Previous study", "Save this study and open the one before (Page Up)")
 ONLY_OPEN = ("Hide accepted", "Show and open only studies that are not accepted yet")
@@ -43,8 +43,8 @@ READING = "Looking for studies…"
 OPENING = "Opening {}…"
 BUSY = "A study is being opened or saved; wait a moment."
 RUNNING = "This study is being segmented; wait until it is done, or cancel it first."
-LAST = "There is no further study in this list."
-FIRST = "There is no study before this one in the list."
+LAST = "There are no more studies in the list."
+FIRST = "There are no earlier studies in the list."
 GONE_STUDY = "The files of this study were removed; refresh the list."
 UNREADABLE = "{} cannot be opened: {}"
 SAVING = "Saving the labels…"
@@ -109,14 +109,14 @@ def offer_text(name: str) -> str:
 def replace_accepted_text(count: int, undo_hint: str) -> str:
     """Return the question before labels of a file replace accepted slices."""
     return (
-        f"This will change {count_text(count, 'slice', 'a')} that you accepted; {undo_hint} brings "
-        "the labels back."
+        f"This will change {count_text(count, 'slice', 'a')} that you accepted; {undo_hint} "
+        "restores the labels."
     )
 
 
 def continued_text(basis: str, undo_hint: str, *, replaced: bool) -> str:
     """Return the message that labels of a file are under review; ``basis`` counts the edits."""
-    undo = f" {undo_hint} brings the labels before back." if replaced else ""
+    undo = f" {undo_hint} restores the previous labels." if replaced else ""
     return f"The labels of the file are under review; edits are counted against {basis}.{undo}"
 
 

@@ -11,17 +11,17 @@ LEARN_STUDY = (
 )
 """Title and tooltip of the button."""
 
-ALL_DONE = "Every slice is accepted or corrected, so there is none to suggest labels for."
+ALL_DONE = "All slices are accepted or corrected; there are none left to suggest labels for."
 
 
 def too_few_text(accepted: int, least: int) -> str:
     """Return that more slices must be accepted before anything can be learnt from them."""
-    return f"Accept at least {least} slices first; so far you accepted {accepted}."
+    return f"Accept at least {least} slices first; {accepted} accepted so far."
 
 
 def suggested_text(corrected: int, undo_hint: str) -> str:
     """Return what was learnt from, and that the labels elsewhere are suggestions."""
     return (
         f"Learnt from {count_text(corrected, 'accepted slice')}: the slices that you have neither "
-        f"accepted nor changed show new suggestions; {undo_hint} brings the previous labels back."
+        f"accepted nor changed show new suggestions; {undo_hint} restores the previous labels."
     )

@@ -14,16 +14,16 @@ RESTORED_IMAGE = "restored image"
 RESTORE_CANCELLED = "Cancelled; the changes are still listed."
 RESTORE_BUSY = "Other changes are being restored; wait until that is done, or cancel it first."
 RESTORE = ("Restore", "Show the labels after the last stroke, on their image if that is chosen")
-DISCARD = ("Discard…", "Delete these changes for good, after a question")
-DISCARD_ANSWER = ("Discard", "Delete these changes for good")
+DISCARD = ("Discard…", "Delete these changes permanently; asks first")
+DISCARD_ANSWER = ("Discard", "Delete these changes permanently")
 STOP_RESTORING = ("Cancel", "Stop; the changes stay in this list")
 SHOW_ALL = "Show all {}"
 SHOW_ALL_TIP = "Show the unsaved changes of all images"
 PICTURE_TIP = "The middle one of the changed slices, with the contours of your labels"
 READING = "Reading unsaved changes"
-NO_MAPS_HINT = "Uncertainty maps were not saved: Compute under Review brings them back."
+NO_MAPS_HINT = "Uncertainty maps were not saved: Compute under Review computes them again."
 CLOSING_TITLE = "Labels that are not saved"
-CLOSING_HINT = "They are the network's; it would have to find them again."
+CLOSING_HINT = "They come from the network; to get them back, segment again."
 CLOSING_SAVE = ("Save…", "Choose a file for the labels of each image, then close")
 CLOSING_DISCARD = ("Close without saving", "The labels are lost")
 CLOSING_STAY = ("Cancel", "Keep the window open")
@@ -50,8 +50,8 @@ def _listed(names: Sequence[str], most: int = 3) -> str:
 def autosave_text(problem: str | None) -> str:
     """Return the message of `AutosaveChanged`."""
     if problem is None:
-        return "Strokes are written to the disk again."
-    return f"Your strokes are not safe on the disk: {problem}"
+        return "Strokes are being saved to disk again."
+    return f"Your strokes could not be saved to disk: {problem}"
 
 
 def unsaved_lines(left: UnfinishedJournal) -> tuple[str, str, str]:

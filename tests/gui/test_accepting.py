@@ -234,7 +234,7 @@ def test_an_acceptance_can_be_taken_back(bench: Any, reviewed: Any) -> None:
     bench.press(Qt.Key.Key_A)
     assert review.state(first) is SliceState.SEEN
     assert bench.viewer_state.position(reviewed) == first
-    assert "is not accepted any more" in bench.review.message.text.text()
+    assert "is no longer accepted" in bench.review.message.text.text()
     assert button.text() == "✓ Accept"
 
     for active in (reviewed.labels, reviewed.image):

@@ -307,7 +307,7 @@ def test_a_file_with_the_added_ending_is_not_overwritten_without_a_question(
     bench.add(make_heart())
     bench.run()
     (tmp_path / "mine.nrrd").write_bytes(b"mine")
-    for answer, said in (("No", "Nothing was saved; mine.nrrd is as it was."), ("Yes", "Saved to")):
+    for answer, said in (("No", "Nothing was saved; mine.nrrd is unchanged."), ("Yes", "Saved to")):
         chosen = getattr(QMessageBox.StandardButton, answer)
         dialogs = qt_dialogs(tmp_path / "mine", NRRD[PANEL], chosen)
         bench.click(bench.review.save_button)

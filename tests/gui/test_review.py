@@ -95,7 +95,7 @@ def test_accept_to_the_end(bench: Any, reviewed: Any) -> None:
         bench.click(button)
     assert review.finished
     assert "12 of 12 accepted" in bench.review.title.text()
-    assert "Every slice of the list is accepted" in bench.review.message.text.text()
+    assert "All slices in the list are accepted" in bench.review.message.text.text()
 
 
 def test_keys(bench: Any, reviewed: Any) -> None:

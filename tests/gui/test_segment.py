@@ -46,7 +46,7 @@ def test_a_lazy_image_is_computed_in_a_thread(
         bench.viewer.add_image(lazy[:2], scale=(8, 1.5, 1.5), name="second")
         bench.click(bench.segment.segment_button)
         bench.click(bench.segment.segment_button)
-        assert waiting(bench) == ["second: waiting, 1 before it", "second: waiting, 2 before it"]
+        assert waiting(bench) == ["second: queued, 1 ahead", "second: queued, 2 ahead"]
         bench.viewer.layers.remove("second")
         assert waiting(bench) == []
         bench.click(bench.segment.cancel_button)
@@ -204,17 +204,17 @@ def test_runs_wait_for_each_other(bench: Any, make_heart: Callable[..., Volume])
     box.form.map.value = "variance"
     bench.click(box.compute_button)
     assert waiting(bench) == [
-        "2: waiting, 1 before it",
-        "3: waiting, 2 before it",
-        "2: waiting, 3 before it",
-        "Uncertainty of first: waiting, 4 before it",
+        "2: queued, 1 ahead",
+        "3: queued, 2 ahead",
+        "2: queued, 3 ahead",
+        "Uncertainty of first: queued, 4 ahead",
     ]
-    assert box.progress.text() == "waiting, 4 before it"
+    assert box.progress.text() == "queued, 4 ahead"
     bench.click(box.compute_button)
     bench.click(bench.segment.queue.rows[2][1])
     bench.qtbot.waitUntil(lambda: len(waiting(bench)) == 2, timeout=1000)
     bench.viewer.layers.remove(second.image)
-    bench.qtbot.waitUntil(lambda: waiting(bench) == ["3: waiting, 1 before it"], timeout=1000)
+    bench.qtbot.waitUntil(lambda: waiting(bench) == ["3: queued, 1 ahead"], timeout=1000)
     bench.click(bench.segment.cancel_button)
     bench.qtbot.waitUntil(lambda: third.labels is not None, timeout=60_000)
     assert waiting(bench) == []

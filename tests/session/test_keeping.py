@@ -292,7 +292,7 @@ def test_messages_about_an_earlier_day() -> None:
     text = brought_back_text(EarlierLabels(places, labels, date(2020, 3, 12), "toy"), "Undo")
     assert text == (
         "3 slices that you accepted on 12 March 2020 are shown as you left them (toy proposed "
-        "them); Undo brings the network's labels back."
+        "them); Undo restores the network's labels."
     )
     one = EarlierLabels(frozenset({SliceIndex(0, 1)}), None, date.today())
     assert other_structures_text(one).startswith(

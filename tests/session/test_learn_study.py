@@ -38,7 +38,7 @@ def segmented(session: Session, make_cine: Callable[..., Volume]) -> str:
 
 def test_suggests_only_where_nobody_worked(session: Session, segmented: str, paint: Paint) -> None:
     image = session.image(segmented)
-    with pytest.raises(FlomoError, match="Accept at least 2 slices first; so far you accepted 0"):
+    with pytest.raises(FlomoError, match="Accept at least 2 slices first; 0 accepted so far"):
         session.learn_study(segmented)
     paint(session, segmented, np.s_[0, 1, :3, :3], 3)
     accept(session, segmented, (0, 1))
@@ -96,5 +96,5 @@ def test_nothing_learnt(
 def test_nothing_left(session: Session, segmented: str) -> None:
     review: Any = session.image(segmented).review
     accept(session, segmented, *review.order)
-    with pytest.raises(FlomoError, match="none to suggest labels for"):
+    with pytest.raises(FlomoError, match="none left to suggest labels for"):
         session.learn_study(segmented)

@@ -73,7 +73,7 @@ def test_selectors_offer_the_choice_by_the_image(specialist: str) -> None:
     ("title", "reason", "text"),
     [
         ("LGE", "nearest", "LGE specialist, chosen by the image"),
-        (DEFAULT_MODEL, "stranger", "as the image is like those of no specialist"),
+        (DEFAULT_MODEL, "stranger", "because no specialist matches the image"),
         (DEFAULT_MODEL, "failed", "because the specialists could not be used"),
     ],
 )

@@ -128,7 +128,7 @@ def test_undo_and_redo_restore_all(session: Session, worked: str, paint: Paint) 
         go(step, wanted[0])
         assert state() == wanted
 
-    # The viewer undid a stroke of the step as well: its slice is not accepted any more.
+    # The viewer undid a stroke of the step as well: its slice is no longer accepted.
     step, wanted = seen[1]
     without = np.frombuffer(wanted[0], np.uint8).reshape(image.labels.data.shape).copy()
     without[2, 1, 3:6, 3:6] = 0
@@ -143,7 +143,7 @@ def test_texts() -> None:
     text = overwrite_text(Overwritten(accepted=more, corrected=one), "Undo")
     assert text == (
         "You accepted 3 slices and corrected a slice without accepting it. "
-        "What is not kept will be overwritten; Undo brings it back."
+        "What is not kept will be overwritten; Undo restores it."
     )
     assert keep_title(Overwritten(accepted=more, corrected=one)) == (
         "Keep the 3 slices that you accepted"

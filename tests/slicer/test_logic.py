@@ -113,7 +113,7 @@ def test_table_shows_frames_that_jump(make_logic, program):
     table = run(logic, sequence).results.table
     rows = range(table.GetNumberOfRows())
     texts = [[table.GetCellText(row, column) for column in range(4)] for row in rows]
-    assert ["left ventricle", "does not fit the frames around", "4", "frame"] in texts
+    assert ["left ventricle", "does not fit the neighbouring frames", "4", "frame"] in texts
 
 
 def test_table_shows_limits_of_agreement(make_logic, program):

@@ -340,10 +340,10 @@ def test_reports_an_unwritable_journal(driver, oblique, data_home):
     journals_folder().write_text("no folder")
     stroke(driver.panel.logic, driver.panel.current)
     message = driver.panel.segment.ui.message
-    driver.wait(lambda: message.text.startswith("Your strokes are not safe on the disk: "))
+    driver.wait(lambda: message.text.startswith("Your strokes could not be saved to disk: "))
     journals_folder().unlink()
     stroke(driver.panel.logic, driver.panel.current, number=2)
-    driver.wait(lambda: message.text == "Strokes are written to the disk again.")
+    driver.wait(lambda: message.text == "Strokes are being saved to disk again.")
     assert autosave_of(driver.panel.logic, driver.panel.current).flush()
     (folder,) = journals()
     assert replay(folder).strokes == 2

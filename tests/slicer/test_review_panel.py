@@ -67,7 +67,7 @@ def test_menu_of_a_row(driver, reviewed):
         QTest.mouseClick(menu, Qt.MouseButton.LeftButton, pos=menu.actionGeometry(action).center())
         assert reviewed.review.is_accepted(index) == accepted
         assert review.progressLine.text == f"{int(accepted)} of 4 accepted"
-    assert review.reviewMessage.text == "Slice 4 of 4 is not accepted any more."
+    assert review.reviewMessage.text == "Slice 4 of 4 is no longer accepted."
 
 
 def test_filters_and_order_of_a_cine(driver, reviewed_cine):

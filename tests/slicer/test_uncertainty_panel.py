@@ -190,16 +190,16 @@ def test_runs_wait_for_each_other(driver, oblique):
         return [ui.queueList.item(row).text() for row in range(ui.queueList.count)]
 
     assert waiting() == [
-        "Uncertainty of heart: waiting, 1 before it",
-        "third: waiting, 2 before it",
-        "third: waiting, 3 before it",
+        "Uncertainty of heart: queued, 1 ahead",
+        "third: queued, 2 ahead",
+        "third: queued, 3 ahead",
     ]
     ui.queueList.setCurrentRow(1)
     driver.click(ui.cancelWaitingButton)
     driver.wait(lambda: len(waiting()) == 2, 1)
     assert ui.progress.wrapped.isVisibleTo(driver.parent.window)
     slicer.mrmlScene.RemoveNode(slicer.util.getFirstNodeByName("third"))
-    driver.wait(lambda: waiting() == ["Uncertainty of heart: waiting, 1 before it"], 1)
+    driver.wait(lambda: waiting() == ["Uncertainty of heart: queued, 1 ahead"], 1)
     driver.click(ui.cancelButton)
     idle(driver)
     assert not visible(driver, ui.cancelWaitingButton)
