@@ -84,7 +84,7 @@ def main() -> None:
         "--touched", type=int, default=2000, help="studies of which only the date is new"
     )
     parser.add_argument("--known", type=int, default=20_000, help="finished studies")
-    parser.add_argument("--engine", default="fast")
+    parser.add_argument("--engine", default="auto")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         scalings = scale(Path(folder), args)
@@ -200,7 +200,7 @@ def prefilled(scratch: Path, known: StudyResult, studies: int) -> CohortConfig:
         (place / f"{number:06}.nii.gz").write_bytes(CONTENT)
     card = load_card(DEFAULT_MODEL)
     model = {"name": card.name, "card_sha256": card.card_hash, "weights_sha256": card.sha256}
-    config = begin_run(CohortConfig(root, out, device="cpu", engine="fast"), model, again=False)
+    config = begin_run(CohortConfig(root, out, device="cpu", engine="auto"), model, again=False)
     manifest, results = CohortManifest(out), []
     assert known.input is not None
     sha256 = hashlib.sha256(CONTENT).hexdigest()

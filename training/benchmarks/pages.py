@@ -16,7 +16,6 @@ import networks
 import networks_page
 import peers
 import speed_page
-import speed_report
 import uncertainty
 import uncertainty_page
 from accuracy_test_set import test_set_section
@@ -40,7 +39,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "correction_loop": lambda: correction_loop_page.page(read_table(correction_loop.TABLE)),
     "networks": lambda: networks_page.page(networks.read_comparisons(DOCS / networks.FIGURES)),
     "peers": lambda: peers.page(_read("peers.json")),
-    "speed": lambda: speed_page.page(speed_report.read_report(DOCS / "speed.json")),
+    "speed": lambda: speed_page.page(_read("speed.json")),
     "uncertainty": lambda: uncertainty_page.page(_read(uncertainty.FIGURES), uncertainty.PICTURES),
 }
 """Returns the text of a page, by the name of its file."""
