@@ -90,27 +90,38 @@ def test_requirements_match_the_package_metadata():
 
 def test_missing():
     assert installer.missing(ALL) == []
-    assert installer.missing({**ALL, "torch": "1.13"}) == ["torch>=2.4"]
+    old = installer.missing({**ALL, "torch": "1.13"}, training=True)
+    assert "torch>=2.4" in old
     assert installer.missing({**ALL, "nibabel": "4.0"}) == ["nibabel>=5.2"]
     assert "monai>=1.4" in installer.missing(ALL, training=True)
-    assert installer.missing(SLICER)[0] == "torch>=2.4"
+    assert "torch>=2.4" not in installer.missing(SLICER)
     assert installer.missing() == [], "of the Python that runs this test"
 
 
 def test_installs_everything_and_keeps_packages_of_slicer():
     python = Python(SLICER)
     python.install()
-    assert python.torch == [">=2.4"], "PyTorch comes by its extension, not by pip"
+    assert python.torch == [], "only training needs PyTorch"
     others, ours = python.calls
     assert others == list(installer.REQUIREMENTS)
     assert ours == ["--no-deps", "napari-flomo"]
     for pins in python.pins:
-        assert {"numpy==2.1.0", "SimpleITK==2.5.0", "torch==2.9.0"} <= set(pins.split())
+        assert {"numpy==2.1.0", "SimpleITK==2.5.0"} <= set(pins.split())
     named = " ".join(map(str, python.calls)).lower()
     for name in installer.PROTECTED:
         assert f"'{name.lower()}" not in named
     assert installer.missing(python.there) == []
     assert python.log[-1] == "Done."
+
+
+def test_training_adds_pytorch_by_its_extension():
+    python = Python(SLICER)
+    python.install()
+    python.install(training=True)
+    assert python.torch == [">=2.4"], "not by pip"
+    assert python.calls[2:] == [list(installer.TRAINING_REQUIREMENTS)]
+    assert "torch==2.9.0" in python.pins[2].split()
+    assert installer.missing(python.there, training=True) == []
 
 
 def test_reports_an_old_python(monkeypatch):
@@ -145,7 +156,7 @@ def test_installs_offline_from_wheels(tmp_path):
     assert python.torch == []
     for call in python.calls:
         assert call[:3] == ["--no-index", "--find-links", str(tmp_path)]
-    assert python.calls[0][3:] == ["torch>=2.4"]
+    assert python.calls[0][3:] == list(installer.REQUIREMENTS)
     said = installer.describe_download(installer.missing(SLICER), tmp_path)
     assert "1 wheels (2 MB)" in said
     assert str(tmp_path.parent) not in said
@@ -158,10 +169,8 @@ def test_failure_is_one_sentence_and_can_be_retried():
     with pytest.raises(InstallError, match=r"try again\. Slicer works as before"):
         python.install()
     assert any("no matching distribution" in line for line in python.log)
-    assert "torch" in python.there
     python.fail = ""
     python.install()
-    assert python.torch == [">=2.4"], "what is there is not installed again"
     assert installer.missing(python.there) == []
 
 
@@ -190,6 +199,7 @@ def test_reports_a_missing_pytorch_extension():
     python = Python(SLICER)
     with pytest.raises(InstallError, match="PyTorch could not be installed"):
         installer.install(
+            training=True,
             pip_install=python.pip,
             install_torch=compat.install_torch,
             get_installed=lambda: python.there,

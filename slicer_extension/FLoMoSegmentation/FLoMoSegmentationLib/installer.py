@@ -61,6 +61,8 @@ PACKAGE_MB = 19
 """Download sizes printed by ``slicer_extension/measure_download.py`` on Linux."""
 TORCH_MB = "200 MB for the CPU, up to 3 GB with CUDA"
 
+TRAINING_HINT = "Only training (Learn) needs PyTorch; the documentation says how to add it."
+
 
 class InstallError(Exception):
     """An installation failed; the message is one sentence that says what to do."""
@@ -95,10 +97,11 @@ def missing(versions: Mapping[str, str] | None = None, *, training: bool = False
     versions
         As returned by `installed`, which is the default.
     training
-        Whether to include the requirements of training.
+        Whether to include the requirements of training, PyTorch among them.
     """
     versions = installed() if versions is None else versions
-    needed = [TORCH, *REQUIREMENTS, PACKAGE, *(TRAINING_REQUIREMENTS if training else ())]
+    extra = [TORCH, *TRAINING_REQUIREMENTS] if training else []
+    needed = [*extra, *REQUIREMENTS, PACKAGE]
     return [one for one in needed if not _fulfilled(one, versions)]
 
 
@@ -120,7 +123,7 @@ def describe_download(wanted: Sequence[str], folder: Path | None = None) -> str:
     parts += [f"{others + ours} MB of other packages"] if others + ours else []
     return (
         f"Downloads {' and '.join(parts)}: {', '.join(wanted)}. "
-        "Packages of Slicer are not replaced."
+        f"Packages of Slicer are not replaced.{'' if torch else ' ' + TRAINING_HINT}"
     )
 
 
@@ -141,7 +144,7 @@ def install(
     folder
         Folder of wheels; None for the package index.
     training
-        Whether to install the packages that only training needs.
+        Whether to install what only training needs, PyTorch among it.
     pip_install, install_torch, get_installed
         As in `compat` and `installed`.
     check
