@@ -2,6 +2,7 @@
 
     python training/benchmarks/correction_loop.py --acdc ACDC --myops MYOPS --sunnybrook DIR
         --work DIR [--domains lge t2] [--arms queue all] [--counts 20] [--seeds 1]
+    python training/benchmarks/correction_loop.py --remeasure --acdc ACDC ... --work DIR
     python training/benchmarks/correction_loop.py --page-only
 
 In each target domain (`correction_domains`) a simulated reader corrects slices of some patients
@@ -18,7 +19,9 @@ use. What is corrected and how it is learnt:
 - ``scratch``: as ``queue``, but a new network instead of the trained one.
 
 Every run is a row of ``correction_loop.csv``. Existing rows are not run again, so the experiment
-can be interrupted. The page and the picture are made from that table alone.
+can be interrupted. ``--remeasure`` trains nothing: rows whose model is still in the folder of runs
+are measured again, after a change of the router for example. The page and the picture are made from
+that table alone.
 """
 
 from __future__ import annotations
@@ -46,7 +49,7 @@ from flomo_training.uncertainty.band import foreground_band
 from flomo_training.uncertainty.reliability import Reliability
 from napari_flomo.corrections import Correction, CorrectionStore, ModelReference
 from napari_flomo.jobs import FinetuneConfig
-from napari_flomo.models import build_network, load_card, save_model
+from napari_flomo.models import CARD_FILE, build_network, load_card, save_model
 from napari_flomo.segmentation import Segmentation, Segmenter, image_signature, route
 from napari_flomo.volumes import Volume
 
@@ -115,15 +118,40 @@ class Experiment:
         tuned = None
         if arm != "none":
             row, tuned = self.learn(row, split)
-        row = self.measured(row, split, tuned)
-        self.rows = [*read_table(TABLE), row]  # another process may have added some
-        write_table(TABLE, self.rows)
+        self.keep(self.measured(row, split, tuned))
+
+    def remeasure(self, split: PatientSplit, seed: int, arm: str, count: int) -> None:
+        """Measure a row again if its model is still there; nothing is trained."""
+        key = (self.domain.name, split.name, seed, arm, count)
+        row = next((row for row in self.rows if row.key == key), None)
+        if row is None:
+            return
+        folder = self.folder_of(row) / "run" / "model"
+        if not (folder / CARD_FILE).is_file():
+            print(f"{folder}: no model, the row stays as it is", file=sys.stderr, flush=True)
+            return
+        self.keep(self.measured(row, split, Segmenter.from_pretrained(folder, "cpu")))
+
+    def keep(self, row: RunResult) -> None:
+        """Write a row to the table, in place of the one with its key."""
+        rows = read_table(TABLE)  # another process may have added some
+        keys = [one.key for one in rows]
+        if row.key in keys:
+            rows[keys.index(row.key)] = row
+        else:
+            rows.append(row)
+        self.rows = rows
+        write_table(TABLE, rows)
         print(row, file=sys.stderr, flush=True)
+
+    def folder_of(self, row: RunResult) -> Path:
+        """Return the folder of a run."""
+        name = f"{row.domain}-{row.split}-{row.arm}-{row.count}-{row.seed}"
+        return self.work / name.replace(" ", "_")
 
     def learn(self, row: RunResult, split: PatientSplit) -> tuple[RunResult, Segmenter | None]:
         """Correct some slices and learn from them."""
-        name = f"{row.domain}-{row.split}-{row.arm}-{row.count}-{row.seed}".replace(" ", "_")
-        folder = self.work / name
+        folder = self.folder_of(row)
         shutil.rmtree(folder, ignore_errors=True)
         pool = [self.segmented(case) for case in split.pool]
         chosen = choose_slices(pool, row.arm, row.count)
@@ -288,6 +316,7 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", default=ARMS, choices=ARMS)
     parser.add_argument("--counts", type=int, nargs="+", default=COUNTS)
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--remeasure", action="store_true", help="train nothing")
     parser.add_argument("--page-only", action="store_true")
     args = parser.parse_args()
     if not args.page_only:
@@ -296,7 +325,8 @@ def main() -> None:
         for domain, split, seed, arm, count in plan(makers, args.arms, args.counts, args.seeds):
             if domain.name not in experiments:
                 experiments[domain.name] = Experiment(domain, args.acdc, args.work)
-            experiments[domain.name].run(split, seed, arm, count)
+            experiment = experiments[domain.name]
+            (experiment.remeasure if args.remeasure else experiment.run)(split, seed, arm, count)
     write_results(read_table(TABLE))
 
 
