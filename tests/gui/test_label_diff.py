@@ -255,7 +255,7 @@ def test_a_full_disk_is_reported_and_painting_continues(
     layer = painted.labels
     layer.selected_label = 2
     bench.stroke(layer, (1, 5, 10), (1, 5, 20))
-    bench.qtbot.waitUntil(lambda: "not safe" in bench.review.message.text.text())
+    bench.qtbot.waitUntil(lambda: "could not be saved" in bench.review.message.text.text())
     assert "disk is full" in bench.review.message.text.text()
     assert layer.data[1, 5, 15] == 2
     monkeypatch.setattr(Journal, "create", make)

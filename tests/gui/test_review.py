@@ -229,13 +229,13 @@ def test_ejection_fraction_follows_the_brush(bench: Any, reviewed: Any) -> None:
     labels.mode, labels.brush_size, labels.selected_label = "paint", 9, 3
     bench.stroke(labels, (1, 3, 17, 3), (1, 3, 17, 20))
     assert text.text() != before
-    assert "against a reader" not in text.text(), "this model was not measured"
+    assert "agreement with a reader" not in text.text(), "this model was not measured"
     image = bench.viewer_state.opened(reviewed)
     limits = {"EF": {"limits": [-9.0, 8.0], "unit": "%", "patients": 5}}
     card = replace(image.segmentation.card, metrics={"ventricles": {"left ventricle": limits}})
     image.segmentation = replace(image.segmentation, card=card)
     bench.review.structures.refresh()
-    assert "5 patients that training never saw): left -9 to +8 %" in text.text()
+    assert "5 patients not seen in training): left -9 to +8 %" in text.text()
 
 
 def test_buttons_of_the_phases(bench: Any, reviewed: Any) -> None:
