@@ -47,14 +47,6 @@ def label_colours(labels: Sequence[Label]) -> DirectLabelColormap:
     return DirectLabelColormap(color_dict=defaultdict(lambda: UNKNOWN, known))
 
 
-def compile_colours() -> None:
-    """Let numba compile how napari colours labels: for the first layer this takes a second."""
-    from napari.layers import Labels
-
-    layer = Labels(np.zeros((1, 1, 1), np.uint8))
-    layer.colormap = label_colours(())
-
-
 def add_labels(
     viewer: Viewer,
     image: Image,

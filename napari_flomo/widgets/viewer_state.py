@@ -14,7 +14,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_flomo.session import Preferences, Presenter, Worker, messages, model_to_use
-from napari_flomo.widgets import close_guard, closing
+from napari_flomo.widgets import close_guard, closing, warming_up
 from napari_flomo.widgets.activity import Activity
 from napari_flomo.widgets.close_guard import CloseGuard
 from napari_flomo.widgets.docking import PanelDocks
@@ -22,7 +22,6 @@ from napari_flomo.widgets.forms.tools import ToolOptions
 from napari_flomo.widgets.lazy_image import LazyQueue
 from napari_flomo.widgets.napari_adapter import NapariAdapter
 from napari_flomo.widgets.other_labels import OtherLabels
-from napari_flomo.widgets.results import compile_colours
 from napari_flomo.widgets.slice_numbers import SliceNumbers
 from napari_flomo.widgets.viewer_images import ViewerImages
 from napari_flomo.widgets.wall_points import WallPoints
@@ -116,8 +115,8 @@ class ViewerState(ViewerImages):
         self.models_changed.emit(name)
 
     def warm_up(self, model: str) -> None:
-        """Load a model in the worker and compile the colours of labels, before the first run."""
-        threading.Thread(target=compile_colours).start()
+        """Load a model in the worker, and what napari needs for the first labels, before a run."""
+        threading.Thread(target=warming_up.warm_up).start()
         if model:
             self.session.warm_up(model, self.preferences.device)
 
