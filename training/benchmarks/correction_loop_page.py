@@ -159,9 +159,9 @@ def draw(rows: Sequence[RunResult], picture: Path) -> None:
         )
         slices, minutes, dice = zip(*points, strict=True)
         left.plot((0, *slices), (before, *dice), "o-", color=colour, label=title)
-        right.plot((0, *minutes), (before, *dice), "o-", color=colour)
+        right.plot((0, *minutes), (before, *dice), "o", color=colour)
     left.set_xlabel("corrected slices")
-    right.set_xlabel("minutes of training")
+    right.set_xlabel("minutes of training, on a machine that did other work as well")
     left.set_ylabel("mean Dice on other patients")
     for axes in (left, right):
         axes.grid(alpha=0.3)
