@@ -46,7 +46,7 @@ def image_file(header: Path) -> Path:
         stem = header.name.lower().removesuffix(".gz").removesuffix(".hdr")
         stem = header.name[: len(stem)]
         raise FlomoError(
-            f"{header.name} is the header of a NIfTI image in two files; put {stem}.img next to it "
+            f"{header.name} is the header of a NIfTI image in two files; put {stem}.img beside it "
             f"(and call the header {stem}.hdr)."
         )
     return found
@@ -90,7 +90,7 @@ def read_header(stream: BinaryIO, path: Path) -> tuple[Any, bool]:
         block += stream.read(Nifti2Header.sizeof_hdr - Nifti1Header.sizeof_hdr)
     elif Nifti1Header.sizeof_hdr not in size:
         if path.name.lower().endswith(IMAGE_SUFFIXES):
-            raise limits.damaged(path, "its header, of the same name with .hdr, is not next to it")
+            raise limits.damaged(path, "its header, of the same name with .hdr, is not beside it")
         raise limits.damaged(path, "it is not a NIfTI image")
     if len(block) < kind.sizeof_hdr:
         raise limits.damaged(path)
